@@ -1,0 +1,53 @@
+/* Calls from the client's side: options of a call, and the unary call on raw bytes. Generated stubs
+ * (tern/stub.h) are typed skins over the same. */
+#ifndef TERN_CALL_H
+#define TERN_CALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tern/channel.h>
+#include <tern/context.h>
+#include <tern/export.h>
+#include <tern/metadata.h>
+#include <tern/method.h>
+#include <tern/status.h>
+
+TERN_BEGIN_DECLS
+
+/* What the caller says about repeating this call; the default follows the method's declaration. */
+typedef enum tern_call_retry {
+    TERN_RETRY_BY_METHOD = 0, /* repeat only if the .proto declares the method idempotent */
+    TERN_RETRY_SAFE = 1,      /* the caller knows that this request may be repeated */
+    TERN_RETRY_NEVER = 2
+} tern_call_retry;
+
+/* Options of one call. Everything is borrowed for the duration of the call. Zero is the default of
+ * every member; begin with TERN_CALL_OPTIONS_INIT. */
+typedef struct tern_call_options {
+    size_t size;            /* sizeof(tern_call_options), set by the _INIT */
+    int64_t timeout_ms;     /* deadline from now, ms; 0: none of its own */
+    tern_context *context;  /* deadline and cancellation to inherit; NULL: none */
+    const tern_metadata *metadata;       /* sent with the request; NULL: none */
+    tern_metadata *ret_initial_metadata; /* the server's headers are appended here; NULL: dropped */
+    tern_metadata *ret_trailing_metadata; /* the server's trailers, likewise */
+    tern_call_retry retry;
+    bool wait_for_ready;    /* wait for a connection until the deadline instead of failing fast */
+    size_t receive_message_bytes_max; /* 0: the channel's limit */
+} tern_call_options;
+
+#define TERN_CALL_OPTIONS_INIT { .size = sizeof(tern_call_options) }
+
+/* Makes one unary call with a serialized request and blocks until its end. `request` is borrowed.
+ * On TERN_OK *ret is a malloc'ed buffer of *ret_len bytes owned by the caller (free(); never NULL);
+ * on failure *reterr (NULL: not wanted) holds code and message, and the code is returned. `method`
+ * needs only path, kind and idempotency and must outlive the channel. Any thread. */
+TERN_API tern_code tern_call_unary(tern_channel *ch, const tern_method *method,
+                                   const tern_call_options *opts, const void *request,
+                                   size_t request_len, void **ret, size_t *ret_len,
+                                   tern_status *reterr);
+
+TERN_END_DECLS
+
+#endif

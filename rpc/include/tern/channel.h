@@ -1,0 +1,110 @@
+/* A channel: the client's view of one service address. It connects on the first call, reconnects
+ * with backoff, repeats what is safe to repeat, and stops calling a peer that is unwell.
+ *
+ * A channel is meant to be shared: every function may be called from any thread, and many threads
+ * call over one connection. */
+#ifndef TERN_CHANNEL_H
+#define TERN_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tern/export.h>
+#include <tern/status.h>
+
+TERN_BEGIN_DECLS
+
+typedef struct tern_channel tern_channel;
+
+/* States of the circuit breaker. */
+typedef enum tern_breaker_state {
+    TERN_BREAKER_CLOSED = 0,   /* calls flow; failures are counted */
+    TERN_BREAKER_OPEN = 1,     /* calls are refused at once with UNAVAILABLE */
+    TERN_BREAKER_HALF_OPEN = 2 /* a few probe calls are let through */
+} tern_breaker_state;
+
+/* Circuit breaker of a channel. It counts what says that the server is unwell (UNAVAILABLE,
+ * DEADLINE_EXCEEDED, INTERNAL, UNKNOWN; RESOURCE_EXHAUSTED in the rate only). Zero: the default. */
+typedef struct tern_breaker_options {
+    bool disabled;
+    uint32_t consecutive_failures; /* this many failures in a row open it; default 10 */
+    uint32_t window_ms;            /* length of the sliding window of the failure rate; 10,000 */
+    uint32_t window_calls_min;     /* fewer calls in the window decide nothing; 20 */
+    uint32_t failure_percent;      /* failures in the window, in percent, that open it; 50 */
+    uint32_t open_ms;              /* first open time; doubles with each failed probe; 1,000 */
+    uint32_t open_ms_max;          /* cap of the open time; 30,000 */
+    uint32_t probes_max;           /* calls let through at once while half open; 1 */
+    uint32_t probes_needed;        /* successful probes in a row that close it; 1 */
+    uint32_t calls_in_flight_max;  /* more calls at once are refused; 1,024 */
+} tern_breaker_options;
+
+/* Retries of idempotent methods (gRFC A6). Zero: the default. */
+typedef struct tern_retry_options {
+    bool disabled;
+    uint32_t max_attempts;        /* attempts in all, the first included; 3, at most 5 */
+    uint32_t initial_backoff_ms;  /* 50 */
+    uint32_t max_backoff_ms;      /* 1,000 */
+    double backoff_multiplier;    /* 2.0 */
+    double throttle_max_tokens;   /* retry throttle (A6), (0, 1000]; 100 */
+    double throttle_token_ratio;  /* tokens a success gives back, (0, 1]; 0.1 */
+} tern_retry_options;
+
+/* Options of a channel: copied by tern_channel_new(). Begin with TERN_CHANNEL_OPTIONS_INIT. */
+typedef struct tern_channel_options {
+    size_t size;
+    const char *authority;  /* :authority to send; NULL: derived from the target */
+    const char *user_agent; /* put before Tern's own; NULL: none */
+    uint32_t connect_timeout_ms;       /* one connection attempt; 20,000 */
+    uint32_t reconnect_backoff_ms;     /* first pause after a failed connect; 1,000 (x1.6, +-20 %) */
+    uint32_t reconnect_backoff_ms_max; /* 120,000 */
+    size_t receive_message_bytes_max;  /* 4 MiB */
+    uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
+    tern_retry_options retry;
+    tern_breaker_options breaker;
+    /* Called after each change of the breaker's state, with no lock held, from a calling thread;
+     * `reason` is a sentence, borrowed for the call. NULL: not wanted. */
+    void (*on_breaker)(tern_breaker_state from, tern_breaker_state to, const char *reason,
+                       void *ctx);
+    void *on_breaker_ctx;
+} tern_channel_options;
+
+#define TERN_CHANNEL_OPTIONS_INIT { .size = sizeof(tern_channel_options) }
+
+/* Counters of a channel since its birth. */
+typedef struct tern_channel_stats {
+    uint64_t calls;             /* calls begun by the program */
+    uint64_t calls_failed;      /* calls that ended with anything but OK */
+    uint64_t attempts;          /* requests put on a connection, retries included */
+    uint64_t retries;           /* attempts after the first, by policy */
+    uint64_t transparent_retries; /* repeats that the protocol proves safe */
+    uint64_t breaker_opened;
+    uint64_t breaker_rejected;  /* calls refused by the breaker */
+    uint64_t connects;          /* connections established */
+    tern_breaker_state breaker;
+} tern_channel_stats;
+
+/* Makes a channel to `target`: "dns:host:port" (or plain "host:port"), "ipv4:a.b.c.d:port[,…]",
+ * "ipv6:[addr]:port[,…]", "unix:/path", "unix-abstract:name". Nothing is connected yet. `opts` may be
+ * NULL. On success *ret is owned by the caller. INVALID_ARGUMENT: the target or an option cannot be
+ * meant, the message says what and where; RESOURCE_EXHAUSTED: out of memory. */
+TERN_API tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
+                                    tern_channel **ret, tern_status *reterr);
+
+/* Closes the connections and frees the channel. No call may be running on it. NULL is fine. */
+TERN_API void tern_channel_free(tern_channel *ch);
+
+/* Blocks until a connection is up, at most timeout_ms (0: only looks). Returns TERN_OK, or
+ * UNAVAILABLE with the last reason in *reterr. */
+TERN_API tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms,
+                                           tern_status *reterr);
+
+/* Writes the counters into *ret. */
+TERN_API void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret);
+
+/* The target as given. Borrowed. */
+TERN_API const char *tern_channel_target(const tern_channel *ch);
+
+TERN_END_DECLS
+
+#endif

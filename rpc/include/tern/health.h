@@ -1,0 +1,31 @@
+/* The standard health service, grpc.health.v1.Health (grpc doc/health-checking.md): Check.
+ * Every server has it unless told otherwise; a drain turns every service to NOT_SERVING. */
+#ifndef TERN_HEALTH_H
+#define TERN_HEALTH_H
+
+#include <tern/export.h>
+#include <tern/server.h>
+#include <tern/status.h>
+
+TERN_BEGIN_DECLS
+
+typedef enum tern_serving_status {
+    TERN_SERVING_UNKNOWN = 0,
+    TERN_SERVING = 1,
+    TERN_NOT_SERVING = 2
+} tern_serving_status;
+
+typedef struct tern_health tern_health;
+
+/* Adds the health service to `srv`, with "" (the server as a whole) SERVING. The object belongs to
+ * the caller, and is freed with tern_health_free() after the server. */
+TERN_API tern_code tern_health_new(tern_server *srv, tern_health **ret, tern_status *reterr);
+TERN_API void tern_health_free(tern_health *health);
+
+/* Sets what Check answers for `service` ("" is the server as a whole). Any thread. Returns 0, -ENOMEM,
+ * or -ENOSPC beyond TERN_LIMIT_HEALTH_SERVICES. */
+TERN_API int tern_health_set(tern_health *health, const char *service, tern_serving_status status);
+
+TERN_END_DECLS
+
+#endif

@@ -1,0 +1,142 @@
+/* A server: listens, reads requests and runs handlers.
+ *
+ * A handler runs on the thread that read its request. When it blocks in a Tern call, says so with
+ * tern_will_block(), or is simply slow, another thread takes the event loop over: one slow handler
+ * never stalls the rest. A handler may therefore run on any thread, and several at once. */
+#ifndef TERN_SERVER_H
+#define TERN_SERVER_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tern/context.h>
+#include <tern/export.h>
+#include <tern/metadata.h>
+#include <tern/method.h>
+#include <tern/status.h>
+
+TERN_BEGIN_DECLS
+
+typedef struct tern_server tern_server;
+
+/* Where handlers of a service run. */
+typedef enum tern_execution {
+    TERN_EXEC_AUTO = 0,   /* on the loop's thread; another thread takes the loop over when it blocks */
+    TERN_EXEC_INLINE = 1, /* on the loop's thread always: the handler promises never to block */
+    TERN_EXEC_POOLED = 2  /* on a thread of the handler pool always: the handler usually blocks */
+} tern_execution;
+
+/* Options of a server: copied. Zero is the default of each; begin with TERN_SERVER_OPTIONS_INIT. */
+typedef struct tern_server_options {
+    size_t size;
+    uint32_t loops;                     /* event loops; number of CPUs available */
+    uint32_t handler_threads_max;       /* threads for handlers that block; 128 */
+    uint32_t handlers_waiting_max;      /* requests waiting for such a thread; 4,096; beyond it
+                                           RESOURCE_EXHAUSTED */
+    uint32_t connections_max;           /* 10,000; beyond it new ones are closed */
+    uint32_t concurrent_streams_max;    /* per connection; 100 */
+    size_t receive_message_bytes_max;   /* 4 MiB; beyond it RESOURCE_EXHAUSTED */
+    uint32_t handshake_timeout_ms;      /* until the client's preface and SETTINGS; 10,000 */
+    uint32_t drain_grace_ms;            /* how long a drain lets running calls go on; 30,000 */
+} tern_server_options;
+
+#define TERN_SERVER_OPTIONS_INIT { .size = sizeof(tern_server_options) }
+
+/* A new server; `opts` may be NULL. On success *ret is owned by the caller. */
+TERN_API tern_code tern_server_new(const tern_server_options *opts, tern_server **ret,
+                                   tern_status *reterr);
+
+/* Stops at once whatever runs, waits for running handlers to return, and frees. NULL is fine. */
+TERN_API void tern_server_free(tern_server *srv);
+
+/* Serves `method` with a handler on raw bytes. Before start only. `method` and `self` must outlive
+ * the server. The handler reads tern_server_call_request(), writes its answer into
+ * tern_server_call_response_buffer(), and returns a code. ALREADY_EXISTS when the path is taken. */
+typedef tern_code (*tern_raw_handler)(void *self, tern_server_call *call);
+TERN_API tern_code tern_server_add_raw(tern_server *srv, const tern_method *method,
+                                       tern_raw_handler handler, void *self, tern_status *reterr);
+
+/* Says where the handlers of `service` ("pkg.Service") run. Before start only. */
+TERN_API void tern_server_set_execution(tern_server *srv, const char *service, tern_execution exec);
+
+/* Opens a listening socket: "ipv4:a.b.c.d:port", "ipv6:[addr]:port", "dns:host:port" or "host:port",
+ * "unix:/path", "unix-abstract:name". Port 0 takes a free one. Before start; several are fine. On
+ * success *ret_port (NULL: not wanted) is the TCP port, 0 for unix. UNAVAILABLE when the address is
+ * in use or may not be used: the message names address and reason. */
+TERN_API tern_code tern_server_listen(tern_server *srv, const char *address, uint16_t *ret_port,
+                                      tern_status *reterr);
+
+/* Starts the event loops on threads of their own and returns. */
+TERN_API tern_code tern_server_start(tern_server *srv, tern_status *reterr);
+
+/* Begins a graceful drain: health turns NOT_SERVING, GOAWAY goes to every client, running calls
+ * finish, and after grace_ms (0: the option's) the rest is cancelled with UNAVAILABLE. Returns at
+ * once; tern_server_wait() returns when it is done. Safe in any thread, not in signal handlers. */
+TERN_API void tern_server_drain(tern_server *srv, uint32_t grace_ms);
+
+/* Blocks until the server has stopped. */
+TERN_API void tern_server_wait(tern_server *srv);
+
+/* For main(): blocks SIGTERM and SIGINT in this thread and its children. Call it before any thread is started. */
+TERN_API void tern_server_block_signals(void);
+
+/* For main(): starts the server, waits for SIGTERM or SIGINT, drains, and returns when all is done;
+ * a second signal stops at once. TERN_OK after a clean stop. Calls tern_server_block_signals(). */
+TERN_API tern_code tern_server_run(tern_server *srv, tern_status *reterr);
+
+/* --- within a handler ------------------------------------------------------------------------ */
+
+/* The request's bytes: borrowed for the call. */
+TERN_API const void *tern_server_call_request(const tern_server_call *call, size_t *ret_len);
+
+/* Memory of the call, aligned for any type, zeroed; freed with the call in one step. NULL when out of
+ * memory. printf and strdup likewise. */
+TERN_API void *tern_server_call_alloc(tern_server_call *call, size_t size);
+TERN_API char *tern_server_call_strdup(tern_server_call *call, const char *s);
+TERN_API char *tern_server_call_printf(tern_server_call *call, const char *fmt, ...)
+    TERN_PRINTF(2, 3);
+
+/* Room for a response of exactly `len` bytes; a later call replaces an earlier one. NULL when out of
+ * memory. Only for raw handlers. */
+TERN_API void *tern_server_call_response_buffer(tern_server_call *call, size_t len);
+
+/* Deadline and cancellation of the call, to look at or to hand to calls made on its behalf as
+ * tern_call_options.context. Borrowed for the call. */
+TERN_API tern_context *tern_server_call_context(tern_server_call *call);
+
+/* The client's metadata; borrowed, never NULL. */
+TERN_API const tern_metadata *tern_server_call_metadata(const tern_server_call *call);
+
+/* The client's address as a target ("ipv4:127.0.0.1:4711", "unix:"); borrowed. */
+TERN_API const char *tern_server_call_peer(const tern_server_call *call);
+
+/* The method being served; borrowed. */
+TERN_API const tern_method *tern_server_call_method(const tern_server_call *call);
+
+/* Sets the status message and returns `code`: `return tern_server_call_fail(call, TERN_NOT_FOUND,
+ * "no package %s", id);`. */
+TERN_API tern_code tern_server_call_fail(tern_server_call *call, tern_code code, const char *fmt,
+                                         ...) TERN_PRINTF(3, 4);
+
+/* Metadata to send: before the response, and after it. Own them for the call: fill with
+ * tern_metadata_add(). NULL when out of memory. */
+TERN_API tern_metadata *tern_server_call_initial_metadata(tern_server_call *call);
+TERN_API tern_metadata *tern_server_call_trailing_metadata(tern_server_call *call);
+
+/* Answers later. After tern_server_call_defer() the handler's return value is ignored, the call and
+ * everything it owns (request, response, memory) live on, and exactly one tern_server_call_finish()
+ * must follow, from any thread, perhaps before the handler has returned. After finish the call is
+ * gone. This is how a handler shares one commit among many requests without a thread for each. */
+TERN_API void tern_server_call_defer(tern_server_call *call);
+TERN_API void tern_server_call_finish(tern_server_call *call, tern_code code);
+
+/* Says that this thread is about to block (disk, lock, sleep), so that another one takes the event
+ * loop over at once instead of after TERN_LIMIT_SLOW_HANDLER_US. Harmless outside handlers. Tern's
+ * own blocking calls say it by themselves. */
+TERN_API void tern_will_block(void);
+
+TERN_END_DECLS
+
+#endif

@@ -1,0 +1,18 @@
+/* Tern: gRPC for C. This header is all of the runtime that does not depend on a serializer;
+ * generated headers bring <tern/stub.h> and protobuf-c with them. */
+#ifndef TERN_TERN_H
+#define TERN_TERN_H
+
+#include <tern/call.h>
+#include <tern/channel.h>
+#include <tern/context.h>
+#include <tern/health.h>
+#include <tern/limits.h>
+#include <tern/log.h>
+#include <tern/metadata.h>
+#include <tern/method.h>
+#include <tern/server.h>
+#include <tern/status.h>
+#include <tern/version.h>
+
+#endif
