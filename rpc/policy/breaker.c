@@ -1,0 +1,315 @@
+/* See breaker.h. Two signals open a closed breaker: failures in a row, which notice a hard outage
+ * within a few calls whatever their rate, and the share of failures in a sliding window with a
+ * minimum of calls, which notices a partial failure that some successes hide. The window is a ring
+ * of buckets; a bucket that time has passed by is emptied before the next outcome is counted.
+ *
+ *     closed --failures--> open --time--> half open --probes succeed--> closed
+ *                            ^---- a probe fails ----'
+ *
+ * Every change of state begins a new generation. A ticket remembers its generation, so the
+ * outcome of a call that began before the breaker opened can neither close nor re-open it; it only
+ * leaves the count of calls in flight, which spans generations. */
+#include "policy/breaker.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "policy/backoff.h"
+
+/* Defaults of tern_breaker_options. */
+#define CONSECUTIVE_FAILURES 10u
+#define WINDOW_MS 10000u
+#define WINDOW_CALLS_MIN 20u
+#define FAILURE_PERCENT 50u
+#define OPEN_MS 1000u
+#define OPEN_MS_MAX 30000u
+#define PROBES_MAX 1u
+#define PROBES_NEEDED 1u
+#define CALLS_IN_FLIGHT_MAX 1024u
+
+#define OPEN_GROWTH 2.0
+#define OPEN_JITTER 0.2
+
+/* What an outcome says of the server. */
+typedef enum breaker_signal {
+    SIGNAL_NONE,
+    SIGNAL_WELL,
+    SIGNAL_UNWELL,
+    SIGNAL_OVERLOADED
+} breaker_signal;
+
+static breaker_signal signal_of(tern_code code)
+{
+    switch (code) {
+    case TERN_CANCELLED:
+        return SIGNAL_NONE;
+    case TERN_UNAVAILABLE:
+    case TERN_DEADLINE_EXCEEDED:
+    case TERN_INTERNAL:
+    case TERN_UNKNOWN:
+        return SIGNAL_UNWELL;
+    case TERN_RESOURCE_EXHAUSTED:
+        return SIGNAL_OVERLOADED;
+    default:
+        return SIGNAL_WELL;
+    }
+}
+
+/* The names of the codes that can open a breaker. tern_code_name() is of a sibling layer. */
+static const char *failure_name(tern_code code)
+{
+    switch (code) {
+    case TERN_UNAVAILABLE:
+        return "UNAVAILABLE";
+    case TERN_DEADLINE_EXCEEDED:
+        return "DEADLINE_EXCEEDED";
+    case TERN_INTERNAL:
+        return "INTERNAL";
+    case TERN_RESOURCE_EXHAUSTED:
+        return "RESOURCE_EXHAUSTED";
+    default:
+        return "UNKNOWN";
+    }
+}
+
+static void default_u32(uint32_t *v, uint32_t dflt)
+{
+    if (*v == 0)
+        *v = dflt;
+}
+
+void tern__breaker_options_fill(tern_breaker_options *o)
+{
+    default_u32(&o->consecutive_failures, CONSECUTIVE_FAILURES);
+    default_u32(&o->window_ms, WINDOW_MS);
+    default_u32(&o->window_calls_min, WINDOW_CALLS_MIN);
+    default_u32(&o->failure_percent, FAILURE_PERCENT);
+    default_u32(&o->probes_max, PROBES_MAX);
+    default_u32(&o->probes_needed, PROBES_NEEDED);
+    default_u32(&o->calls_in_flight_max, CALLS_IN_FLIGHT_MAX);
+    if (o->failure_percent > 100)
+        o->failure_percent = 100;
+    default_u32(&o->open_ms_max, o->open_ms > OPEN_MS_MAX ? o->open_ms : OPEN_MS_MAX);
+    default_u32(&o->open_ms, OPEN_MS);
+    if (o->open_ms > o->open_ms_max)
+        o->open_ms = o->open_ms_max;
+}
+
+void tern__breaker_init(tern__breaker *b, const tern_breaker_options *filled, uint64_t seed)
+{
+    *b = (tern__breaker){ .opt = *filled, .state = TERN_BREAKER_CLOSED };
+    b->bucket_ns = tern__ms_to_ns(filled->window_ms) / TERN__BREAKER_BUCKETS;
+    tern__rng_seed(&b->rng, seed);
+}
+
+/* --- changes of state ------------------------------------------------------------------------- */
+
+static void change_state(tern__breaker *b, tern_breaker_state to, tern__breaker_change *change)
+{
+    change->changed = true;
+    change->from = b->state;
+    change->to = to;
+    b->state = to;
+    b->generation++;
+    b->consecutive = 0;
+    b->probes_in_flight = 0;
+    b->probes_ok = 0;
+}
+
+/* Opens for min(open_ms x 2^n, cap) with jitter. The cap is lowered by the jitter's reach, so that
+ * open_ms_max holds for the outcome and breakers at the cap still spread. */
+static void open_breaker(tern__breaker *b, int64_t now, tern__breaker_change *change)
+{
+    tern__backoff growth;
+    double cap = (double)tern__ms_to_ns(b->opt.open_ms_max) / (1 + OPEN_JITTER);
+    tern__backoff_init(&growth, tern__ms_to_ns(b->opt.open_ms), (int64_t)cap, OPEN_GROWTH,
+                       OPEN_JITTER);
+    growth.n = b->opens_in_a_row;
+    b->open_until = tern__time_add(now, tern__backoff_next(&growth, &b->rng));
+    b->opens_in_a_row = growth.n;
+    b->n_opened++;
+    change_state(b, TERN_BREAKER_OPEN, change);
+}
+
+static void half_open_breaker(tern__breaker *b, tern__breaker_change *change)
+{
+    change_state(b, TERN_BREAKER_HALF_OPEN, change);
+    (void)snprintf(change->reason, sizeof(change->reason),
+                   "the open time is over: at most %u probe call(s) at once are let through",
+                   b->opt.probes_max);
+}
+
+static void close_breaker(tern__breaker *b, tern__breaker_change *change)
+{
+    (void)snprintf(change->reason, sizeof(change->reason), "%u probe call(s) in a row succeeded",
+                   b->probes_ok);
+    change_state(b, TERN_BREAKER_CLOSED, change);
+    memset(b->buckets, 0, sizeof(b->buckets));
+    b->opens_in_a_row = 0;
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+static bool probes_given_up(const tern__breaker *b, int64_t now)
+{
+    return now >= tern__time_add(b->probe_at, tern__ms_to_ns(b->opt.open_ms_max));
+}
+
+/* Moves on by time alone. */
+static void advance(tern__breaker *b, int64_t now, tern__breaker_change *change)
+{
+    if (b->state == TERN_BREAKER_OPEN && now >= b->open_until) {
+        half_open_breaker(b, change);
+    } else if (b->state == TERN_BREAKER_HALF_OPEN && b->probes_in_flight >= b->opt.probes_max &&
+               probes_given_up(b, now)) {
+        open_breaker(b, now, change);
+        (void)snprintf(change->reason, sizeof(change->reason),
+                       "a probe call did not end within %u ms", b->opt.open_ms_max);
+    }
+}
+
+static tern__breaker_verdict reject(tern__breaker *b, tern__breaker_verdict verdict)
+{
+    b->n_rejected++;
+    return verdict;
+}
+
+tern__breaker_verdict tern__breaker_admit(tern__breaker *b, int64_t now, tern__breaker_ticket *ret,
+                                          tern__breaker_change *change)
+{
+    change->changed = false;
+    *ret = (tern__breaker_ticket){ .generation = b->generation };
+    if (b->opt.disabled) {
+        b->in_flight++;
+        return TERN__BREAKER_ADMIT;
+    }
+    advance(b, now, change);
+    if (b->state == TERN_BREAKER_OPEN)
+        return reject(b, TERN__BREAKER_REJECT_OPEN);
+    if (b->state == TERN_BREAKER_HALF_OPEN && b->probes_in_flight >= b->opt.probes_max)
+        return reject(b, TERN__BREAKER_REJECT_OPEN);
+    if (b->in_flight >= b->opt.calls_in_flight_max)
+        return reject(b, TERN__BREAKER_REJECT_IN_FLIGHT);
+    ret->generation = b->generation;
+    ret->probe = b->state == TERN_BREAKER_HALF_OPEN;
+    if (ret->probe) {
+        b->probes_in_flight++;
+        b->probe_at = now;
+    }
+    b->in_flight++;
+    return TERN__BREAKER_ADMIT;
+}
+
+int64_t tern__breaker_retry_after(const tern__breaker *b, int64_t now)
+{
+    if (b->opt.disabled || b->state == TERN_BREAKER_CLOSED)
+        return 0;
+    int64_t at = b->open_until;
+    if (b->state == TERN_BREAKER_HALF_OPEN) {
+        if (b->probes_in_flight < b->opt.probes_max)
+            return 0;
+        at = tern__time_add(b->probe_at, tern__ms_to_ns(b->opt.open_ms_max));
+    }
+    return at > now ? at - now : 0;
+}
+
+/* --- telling ---------------------------------------------------------------------------------- */
+
+/* The bucket of `now`, after emptying those that time has passed by. A clock that stands still or
+ * goes back counts into the newest bucket. */
+static tern__breaker_bucket *bucket_of(tern__breaker *b, int64_t now)
+{
+    int64_t epoch = now / b->bucket_ns;
+    if (epoch > b->bucket_epoch) {
+        int64_t passed = epoch - b->bucket_epoch;
+        if (passed > (int64_t)TERN__BREAKER_BUCKETS)
+            passed = TERN__BREAKER_BUCKETS;
+        for (int64_t i = 0; i < passed; i++)
+            b->buckets[(epoch - i) % TERN__BREAKER_BUCKETS] = (tern__breaker_bucket){ 0 };
+        b->bucket_epoch = epoch;
+    }
+    return &b->buckets[b->bucket_epoch % TERN__BREAKER_BUCKETS];
+}
+
+/* Opens the breaker when the failures of the window call for it. */
+static void judge_window(tern__breaker *b, int64_t now, tern__breaker_change *change)
+{
+    uint64_t calls = 0, failures = 0;
+    for (uint32_t i = 0; i < TERN__BREAKER_BUCKETS; i++) {
+        calls += b->buckets[i].calls;
+        failures += b->buckets[i].failures;
+    }
+    if (calls < b->opt.window_calls_min || failures * 100 < calls * b->opt.failure_percent)
+        return;
+    open_breaker(b, now, change);
+    (void)snprintf(change->reason, sizeof(change->reason),
+                   "%llu of %llu calls within %u ms failed (limit %u %%)",
+                   (unsigned long long)failures, (unsigned long long)calls, b->opt.window_ms,
+                   b->opt.failure_percent);
+}
+
+static void count_closed(tern__breaker *b, int64_t now, tern_code code,
+                         tern__breaker_change *change)
+{
+    breaker_signal s = signal_of(code);
+    tern__breaker_bucket *bucket = bucket_of(b, now);
+    bucket->calls++;
+    if (s == SIGNAL_WELL) {
+        b->consecutive = 0;
+        return;
+    }
+    bucket->failures++;
+    if (s == SIGNAL_UNWELL && ++b->consecutive >= b->opt.consecutive_failures) {
+        uint32_t failed = b->consecutive;
+        open_breaker(b, now, change);
+        (void)snprintf(change->reason, sizeof(change->reason),
+                       "%u call(s) in a row failed, the last one with %s", failed,
+                       failure_name(code));
+        return;
+    }
+    judge_window(b, now, change);
+}
+
+static void count_probe(tern__breaker *b, int64_t now, tern_code code, tern__breaker_change *change)
+{
+    if (signal_of(code) != SIGNAL_WELL) {
+        open_breaker(b, now, change);
+        (void)snprintf(change->reason, sizeof(change->reason), "a probe call failed with %s",
+                       failure_name(code));
+    } else if (++b->probes_ok >= b->opt.probes_needed) {
+        close_breaker(b, change);
+    }
+}
+
+/* Frees the place of a ticket; whether its outcome still counts. */
+static bool leave(tern__breaker *b, tern__breaker_ticket t)
+{
+    assert(b->in_flight > 0);
+    b->in_flight--;
+    if (t.generation != b->generation)
+        return false;
+    if (t.probe) {
+        assert(b->probes_in_flight > 0);
+        b->probes_in_flight--;
+    }
+    return true;
+}
+
+void tern__breaker_outcome(tern__breaker *b, int64_t now, tern__breaker_ticket t, tern_code code,
+                           tern__breaker_change *change)
+{
+    change->changed = false;
+    if (!leave(b, t) || b->opt.disabled || signal_of(code) == SIGNAL_NONE)
+        return;
+    if (t.probe)
+        count_probe(b, now, code, change);
+    else
+        count_closed(b, now, code, change);
+}
+
+void tern__breaker_cancel(tern__breaker *b, tern__breaker_ticket t)
+{
+    (void)leave(b, t);
+}
