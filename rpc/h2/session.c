@@ -1,0 +1,309 @@
+/* See session.h. The nghttp2 session does framing, HPACK, flow control and the stream states; what is
+ * added here is the attachment of our stream structs, windows that follow consumption, a send path
+ * that copies payload once, and the guard.
+ *
+ * Detaching: nghttp2 keeps a stream until it is closed, our struct may go before (a cancelled call).
+ * The stream's user data is the only link, so detaching is setting it to NULL; every callback treats
+ * NULL as "nobody is interested". */
+#include "h2/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <nghttp2/nghttp2.h>
+
+#include <tern/limits.h>
+
+#include "h2/callbacks.h"
+
+/* Frame header (RFC 9113, 4.1). */
+#define FRAME_HEADER_LEN 9u
+
+static void *mem_malloc(size_t size, void *pool) { return tern__pool_alloc(pool, size); }
+static void mem_free(void *ptr, void *pool) { tern__pool_free(pool, ptr); }
+static void *mem_calloc(size_t n, size_t size, void *pool)
+{
+    return tern__pool_calloc(pool, n, size);
+}
+static void *mem_realloc(void *ptr, size_t size, void *pool)
+{
+    return tern__pool_realloc(pool, ptr, size);
+}
+
+static nghttp2_option *make_option(void)
+{
+    nghttp2_option *o;
+    if (nghttp2_option_new(&o))
+        return NULL;
+    nghttp2_option_set_no_auto_window_update(o, 1);
+    nghttp2_option_set_no_closed_streams(o, 1);
+    nghttp2_option_set_max_outbound_ack(o, TERN_LIMIT_OUTBOUND_ACKS);
+    nghttp2_option_set_max_send_header_block_length(o, 4u * TERN_LIMIT_HEADER_LIST_BYTES);
+    return o;
+}
+
+static int submit_settings(tern__h2 *h2, const tern__h2_options *opt)
+{
+    nghttp2_settings_entry iv[6];
+    size_t n = 0;
+    if (h2->server)
+        iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS,
+                                            opt->concurrent_streams_max };
+    else
+        iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 };
+    iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
+                                        opt->stream_window_bytes };
+    iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+                                        TERN_LIMIT_HEADER_LIST_BYTES };
+    iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 };
+    if (nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, iv, n))
+        return -ENOMEM;
+    if (nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, 0,
+                                              (int32_t)opt->connection_window_bytes))
+        return -ENOMEM;
+    return 0;
+}
+
+tern__h2 *tern__h2_new(bool server, const tern__h2_options *opt, const tern__h2_events *events,
+                       void *ctx, tern__pool *pool)
+{
+    tern__h2 *h2 = tern__pool_calloc(pool, 1, sizeof *h2);
+    if (!h2)
+        return NULL;
+    h2->server = server;
+    h2->ev = events;
+    h2->ctx = ctx;
+    h2->pool = pool;
+    h2->mem = (nghttp2_mem){ pool, mem_malloc, mem_free, mem_calloc, mem_realloc };
+    tern__h2_guard_init(&h2->guard, 0);
+
+    nghttp2_session_callbacks *cbs = tern__h2_callbacks_new();
+    nghttp2_option *option = make_option();
+    int rv = -1;
+    if (cbs && option)
+        rv = server ? nghttp2_session_server_new3(&h2->ng, cbs, h2, option, &h2->mem)
+                    : nghttp2_session_client_new3(&h2->ng, cbs, h2, option, &h2->mem);
+    nghttp2_session_callbacks_del(cbs);
+    nghttp2_option_del(option);
+    if (rv || submit_settings(h2, opt)) {
+        tern__h2_free(h2);
+        return NULL;
+    }
+    return h2;
+}
+
+void tern__h2_free(tern__h2 *h2)
+{
+    if (!h2)
+        return;
+    h2->freed = true;
+    nghttp2_session_del(h2->ng);
+    tern__pool_free(h2->pool, h2);
+}
+
+static void set_error(tern__h2 *h2, const char *text)
+{
+    if (!h2->error[0])
+        snprintf(h2->error, sizeof h2->error, "%s", text);
+}
+
+int tern__h2_breach(tern__h2 *h2, const char *why)
+{
+    set_error(h2, why);
+    nghttp2_session_terminate_session(h2->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+    return 0;
+}
+
+int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len)
+{
+    h2->now = now;
+    ssize_t n = nghttp2_session_mem_recv(h2->ng, data, len);
+    if (n >= 0)
+        return 0;
+    set_error(h2, nghttp2_strerror((int)n));
+    return n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
+}
+
+int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
+{
+    h2->out = out;
+    int rv = 0;
+    while (!rv) {
+        if (out->len >= soft_max) {
+            rv = nghttp2_session_want_write(h2->ng) ? 1 : 0;
+            break;
+        }
+        size_t before = out->len;
+        const uint8_t *frame;
+        ssize_t n = nghttp2_session_mem_send(h2->ng, &frame);
+        if (n < 0) {
+            set_error(h2, nghttp2_strerror((int)n));
+            rv = n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
+        } else if (n > 0) {
+            rv = tern__buf_append(out, frame, (size_t)n);
+        } else if (out->len == before) {
+            break; /* nothing sent by send_data either: all is taken */
+        }
+    }
+    h2->out = NULL;
+    return rv;
+}
+
+bool tern__h2_wants_take(tern__h2 *h2) { return nghttp2_session_want_write(h2->ng) != 0; }
+
+bool tern__h2_alive(tern__h2 *h2)
+{
+    return nghttp2_session_want_read(h2->ng) || nghttp2_session_want_write(h2->ng);
+}
+
+/* --- sending --------------------------------------------------------------------------------------- */
+
+static void fill_nv(nghttp2_nv *nv, const tern__h2_field *f, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        /* nghttp2 takes uint8_t * though it only reads */
+        nv[i].name = (uint8_t *)(uintptr_t)f[i].name;
+        nv[i].value = (uint8_t *)(uintptr_t)f[i].value;
+        nv[i].namelen = f[i].name_len;
+        nv[i].valuelen = f[i].value_len;
+        nv[i].flags = f[i].fixed
+                          ? NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
+                          : NGHTTP2_NV_FLAG_NO_INDEX;
+    }
+}
+
+static void copy_once(nghttp2_data_provider *p, tern__h2_stream *s)
+{
+    p->source.ptr = s;
+    p->read_callback = tern__h2_read_data;
+}
+
+int tern__h2_request(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *fields, uint32_t n,
+                     const uint8_t *data, size_t len, bool last)
+{
+    nghttp2_nv nv[TERN__H2_FIELDS_MAX];
+    nghttp2_data_provider provider;
+    if (n > TERN__H2_FIELDS_MAX)
+        return -E2BIG;
+    fill_nv(nv, fields, n);
+    s->tx.data = data;
+    s->tx.len = len;
+    s->tx.off = 0;
+    s->tx.last = last;
+    s->tx.trailers = NULL;
+    copy_once(&provider, s);
+    int32_t id = nghttp2_submit_request(h2->ng, NULL, nv, n, &provider, s);
+    if (id < 0)
+        return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? -ENOBUFS : -ENOMEM;
+    s->id = id;
+    return 0;
+}
+
+int tern__h2_respond(tern__h2 *h2, tern__h2_stream *s, const tern__h2_response *r)
+{
+    nghttp2_nv nv[TERN__H2_FIELDS_MAX];
+    nghttp2_data_provider provider;
+    if (r->n_headers > TERN__H2_FIELDS_MAX || r->n_trailers > TERN__H2_FIELDS_MAX)
+        return -E2BIG;
+    fill_nv(nv, r->headers, r->n_headers);
+    s->tx.data = r->body;
+    s->tx.len = r->body_len;
+    s->tx.off = 0;
+    s->tx.last = true;
+    s->tx.trailers = r->trailers;
+    s->tx.n_trailers = r->n_trailers;
+    copy_once(&provider, s);
+    int rv = nghttp2_submit_response(h2->ng, s->id, nv, r->n_headers, r->body ? &provider : NULL);
+    return rv ? -ENOMEM : 0;
+}
+
+int tern__h2_send_trailers(tern__h2 *h2, const tern__h2_stream *s)
+{
+    nghttp2_nv nv[TERN__H2_FIELDS_MAX];
+    fill_nv(nv, s->tx.trailers, s->tx.n_trailers);
+    return nghttp2_submit_trailer(h2->ng, s->id, nv, s->tx.n_trailers);
+}
+
+/* One DATA frame, called from within take(): header and payload go straight behind what `out` holds. */
+int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd,
+                       size_t length, nghttp2_data_source *source, void *user)
+{
+    tern__h2 *h2 = user;
+    (void)source;
+    tern__h2_stream *s = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
+    if (!s)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    uint8_t *to = tern__buf_reserve(h2->out, FRAME_HEADER_LEN + length);
+    if (!to)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    memcpy(to, framehd, FRAME_HEADER_LEN);
+    if (length)
+        memcpy(to + FRAME_HEADER_LEN, s->tx.data + s->tx.off, length);
+    h2->out->len += FRAME_HEADER_LEN + length;
+    s->tx.off += length;
+    return 0;
+}
+
+/* --- streams and windows --------------------------------------------------------------------------- */
+
+void tern__h2_reset(tern__h2 *h2, tern__h2_stream *s, uint32_t error)
+{
+    if (s->id)
+        nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, s->id, error);
+}
+
+void tern__h2_cancel(tern__h2 *h2, tern__h2_stream *s, uint32_t error)
+{
+    if (!s->id)
+        return;
+    tern__h2_reset(h2, s, error);
+    nghttp2_session_set_stream_user_data(h2->ng, s->id, NULL);
+    s->id = 0;
+}
+
+void tern__h2_consume(tern__h2 *h2, const tern__h2_stream *s, size_t n)
+{
+    /* Failing means out of memory for a WINDOW_UPDATE: the next one makes up for it. */
+    if (s && s->id)
+        nghttp2_session_consume(h2->ng, s->id, n);
+    else
+        nghttp2_session_consume_connection(h2->ng, n);
+}
+
+/* --- connection ------------------------------------------------------------------------------------ */
+
+int tern__h2_goaway_notice(tern__h2 *h2)
+{
+    if (nghttp2_submit_shutdown_notice(h2->ng))
+        return -ENOMEM;
+    return tern__h2_ping(h2, TERN__H2_DRAIN_PING);
+}
+
+int tern__h2_goaway_final(tern__h2 *h2, uint32_t error)
+{
+    int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
+    return nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, error, NULL, 0) ? -ENOMEM : 0;
+}
+
+int tern__h2_ping(tern__h2 *h2, uint64_t opaque)
+{
+    uint8_t data[8];
+    memcpy(data, &opaque, sizeof data);
+    return nghttp2_submit_ping(h2->ng, NGHTTP2_FLAG_NONE, data) ? -ENOMEM : 0;
+}
+
+uint32_t tern__h2_peer_streams_max(tern__h2 *h2)
+{
+    return nghttp2_session_get_remote_settings(h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
+bool tern__h2_ids_spent(tern__h2 *h2)
+{
+    const uint32_t limit = (uint32_t)(UINT64_C(0x7fffffff) * TERN_LIMIT_STREAM_ID_PERCENT / 100);
+    return nghttp2_session_get_next_stream_id(h2->ng) > limit;
+}
+
+bool tern__h2_settings_acked(const tern__h2 *h2) { return h2->settings_acked; }
+
+const char *tern__h2_error_text(const tern__h2 *h2) { return h2->error; }

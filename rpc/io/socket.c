@@ -1,0 +1,128 @@
+/* See socket.h. */
+#include "io/socket.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LISTEN_BACKLOG 1024
+
+static void set_nodelay(int fd, sa_family_t family)
+{
+    int on = 1;
+    if (family == AF_INET || family == AF_INET6)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+int tern__socket_connect(const tern__address *a, bool *ret_pending)
+{
+    int fd = socket(a->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    set_nodelay(fd, a->u.sa.sa_family);
+    *ret_pending = false;
+    if (connect(fd, &a->u.sa, a->len) == 0)
+        return fd;
+    if (errno == EINPROGRESS || errno == EINTR) {
+        *ret_pending = true;
+        return fd;
+    }
+    int e = errno;
+    close(fd);
+    /* A unix socket whose backlog is full answers EAGAIN: for the caller that is a refusal. */
+    return e == EAGAIN ? -ECONNREFUSED : -e;
+}
+
+int tern__socket_error(int fd)
+{
+    int e = 0;
+    socklen_t len = sizeof e;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len))
+        return -errno;
+    return -e;
+}
+
+/* Removes a unix socket that nobody listens on. */
+static void remove_stale(const tern__address *a)
+{
+    struct stat st;
+    if (a->u.sa.sa_family != AF_UNIX || !a->u.un.sun_path[0])
+        return;
+    if (lstat(a->u.un.sun_path, &st) || !S_ISSOCK(st.st_mode))
+        return;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (connect(fd, &a->u.sa, a->len) && errno == ECONNREFUSED)
+        unlink(a->u.un.sun_path);
+    close(fd);
+}
+
+int tern__socket_listen(const tern__address *a, tern__address *ret_bound)
+{
+    int on = 1;
+    remove_stale(a);
+    int fd = socket(a->u.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    if (a->u.sa.sa_family != AF_UNIX)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (a->u.sa.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    ret_bound->len = sizeof ret_bound->u;
+    if (bind(fd, &a->u.sa, a->len) || listen(fd, LISTEN_BACKLOG) ||
+        getsockname(fd, &ret_bound->u.sa, &ret_bound->len)) {
+        int e = errno;
+        close(fd);
+        return -e;
+    }
+    return fd;
+}
+
+void tern__socket_stop_listening(int *fd, const tern__address *bound)
+{
+    if (*fd < 0)
+        return;
+    if (bound->u.sa.sa_family == AF_UNIX && bound->u.un.sun_path[0])
+        unlink(bound->u.un.sun_path);
+    close(*fd);
+    *fd = -1;
+}
+
+int tern__socket_accept(int fd, tern__address *ret_peer)
+{
+    ret_peer->len = sizeof ret_peer->u;
+    int c = accept4(fd, &ret_peer->u.sa, &ret_peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (c < 0)
+        return -errno;
+    set_nodelay(c, ret_peer->u.sa.sa_family);
+    return c;
+}
+
+long tern__socket_read(int fd, uint8_t *to, size_t cap)
+{
+    for (;;) {
+        ssize_t n = recv(fd, to, cap, 0);
+        if (n >= 0)
+            return n;
+        if (errno != EINTR)
+            return -errno;
+    }
+}
+
+int tern__socket_flush(int fd, tern__buf *out)
+{
+    while (out->len) {
+        ssize_t n = send(fd, tern__buf_head(out), out->len, MSG_NOSIGNAL);
+        if (n >= 0)
+            tern__buf_consume(out, (size_t)n);
+        else if (errno == EAGAIN)
+            return 0;
+        else if (errno != EINTR)
+            return -errno;
+    }
+    return 1;
+}

@@ -1,0 +1,31 @@
+/* Sockets: non-blocking, close-on-exec, TCP_NODELAY. Results are file descriptors or negative errno. */
+#ifndef TERN__IO_SOCKET_H
+#define TERN__IO_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "io/address.h"
+
+/* Begins a connection. *ret_pending says that it is under way (wait for POLLOUT, then look at
+ * tern__socket_error()). Returns the descriptor or -errno. */
+int tern__socket_connect(const tern__address *a, bool *ret_pending);
+/* SO_ERROR as a negative errno, 0 for none. */
+int tern__socket_error(int fd);
+
+/* Opens a listening socket. A unix path that a dead process left behind is replaced; one that somebody
+ * listens on is -EADDRINUSE. *ret_bound is what it was bound to. */
+int tern__socket_listen(const tern__address *a, tern__address *ret_bound);
+/* Closes a listening socket and removes its unix path; *fd becomes -1. Nothing when it is -1 already. */
+void tern__socket_stop_listening(int *fd, const tern__address *bound);
+/* A new connection, or -EAGAIN and other -errno. */
+int tern__socket_accept(int fd, tern__address *ret_peer);
+
+/* Reads up to `cap` bytes: > 0 bytes, 0 end of the stream, -EAGAIN, or another -errno. */
+long tern__socket_read(int fd, uint8_t *to, size_t cap);
+/* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full, -errno. */
+int tern__socket_flush(int fd, tern__buf *out);
+
+#endif
