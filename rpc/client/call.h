@@ -1,0 +1,20 @@
+/* The unary call over any serializer: what tern_call_unary() and the stubs share. */
+#ifndef TERN__CLIENT_CALL_H
+#define TERN__CLIENT_CALL_H
+
+#include <tern/call.h>
+
+/* How the message comes and goes. pack writes exactly request_len bytes; unpack gets the response
+ * (borrowed) and says what the call's code is, with the reason in *reterr. Both get ctx. */
+typedef struct tern__call_codec {
+    size_t request_len;
+    void (*pack)(uint8_t *out, void *ctx);
+    tern_code (*unpack)(const uint8_t *data, size_t len, tern_status *reterr, void *ctx);
+    void *ctx;
+} tern__call_codec;
+
+tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
+                           const tern_call_options *opts, const tern__call_codec *codec,
+                           tern_status *reterr);
+
+#endif

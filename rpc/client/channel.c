@@ -1,0 +1,189 @@
+/* See tern/channel.h. A channel holds what its calls share: one subchannel, the breaker, the retry
+ * throttle, and the header fields that never change. */
+#include "client/channel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tern/limits.h>
+#include <tern/version.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "io/clock.h"
+#include "io/random.h"
+
+/* The user agent's own part (PROTOCOL-HTTP2.md, "User Agents"). */
+#define USER_AGENT "grpc-c-tern/" TERN_VERSION_STRING
+
+static void fill_options(tern_channel_options *o)
+{
+    if (!o->connect_timeout_ms)
+        o->connect_timeout_ms = TERN_LIMIT_CONNECT_TIMEOUT_MS;
+    if (!o->reconnect_backoff_ms)
+        o->reconnect_backoff_ms = TERN_LIMIT_RECONNECT_BACKOFF_MS;
+    if (!o->reconnect_backoff_ms_max)
+        o->reconnect_backoff_ms_max = TERN_LIMIT_RECONNECT_BACKOFF_MS_MAX;
+    if (o->reconnect_backoff_ms_max < o->reconnect_backoff_ms)
+        o->reconnect_backoff_ms_max = o->reconnect_backoff_ms;
+    if (!o->receive_message_bytes_max)
+        o->receive_message_bytes_max = TERN_LIMIT_RECEIVE_MESSAGE_BYTES;
+    if (!o->calls_waiting_max)
+        o->calls_waiting_max = TERN_LIMIT_CALLS_WAITING;
+    tern__retry_options_fill(&o->retry);
+    tern__breaker_options_fill(&o->breaker);
+}
+
+static tern__h2_field fixed(const char *name, const char *value)
+{
+    return (tern__h2_field){ name, value, (uint32_t)strlen(name), (uint32_t)strlen(value), true };
+}
+
+static bool printable(const char *s)
+{
+    for (; s && *s; s++)
+        if (*s < 0x21 || *s > 0x7e)
+            return false;
+    return true;
+}
+
+static bool make_strings(tern_channel *ch, const char *target, const tern__target *parsed)
+{
+    const char *authority = ch->opt.authority ? ch->opt.authority : parsed->authority;
+    const char *own = ch->opt.user_agent;
+    size_t len = strlen(USER_AGENT) + (own ? strlen(own) + 1 : 0) + 1;
+    ch->target_text = strdup(target);
+    ch->authority = strdup(authority);
+    ch->user_agent = malloc(len);
+    if (!ch->target_text || !ch->authority || !ch->user_agent)
+        return false;
+    snprintf(ch->user_agent, len, "%s%s%s", own ? own : "", own ? " " : "", USER_AGENT);
+    ch->opt.authority = ch->opt.user_agent = NULL;
+    ch->method = fixed(":method", "POST");
+    ch->scheme = fixed(":scheme", "http");
+    ch->authority_field = fixed(":authority", ch->authority);
+    ch->te = fixed("te", "trailers");
+    ch->content_type = fixed("content-type", "application/grpc");
+    ch->user_agent_field = fixed("user-agent", ch->user_agent);
+    return true;
+}
+
+static void free_strings(tern_channel *ch)
+{
+    free(ch->target_text);
+    free(ch->authority);
+    free(ch->user_agent);
+    free(ch);
+}
+
+static tern_code check_options(const tern_channel_options *o, tern_status *reterr)
+{
+    if (o->size != sizeof *o)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "tern_channel_options.size is %zu, this library's is %zu: begin with "
+                               "TERN_CHANNEL_OPTIONS_INIT",
+                               o->size, sizeof *o);
+    if (!printable(o->authority))
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "authority has a character that may not be sent");
+    if (o->user_agent)
+        for (const char *s = o->user_agent; *s; s++)
+            if (*s < 0x20 || *s > 0x7e)
+                return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                                       "user_agent has a character that may not be sent");
+    return TERN_OK;
+}
+
+tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
+                           tern_channel **ret, tern_status *reterr)
+{
+    static const tern_channel_options defaults = TERN_CHANNEL_OPTIONS_INIT;
+    tern__target parsed;
+    if (!opts)
+        opts = &defaults;
+    tern_code code = check_options(opts, reterr);
+    if (code == TERN_OK)
+        code = tern__target_parse(target, &parsed, reterr);
+    if (code != TERN_OK)
+        return code;
+    tern_channel *ch = calloc(1, sizeof *ch);
+    if (!ch)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
+    ch->opt = *opts;
+    fill_options(&ch->opt);
+    if (!make_strings(ch, target, &parsed)) {
+        free_strings(ch);
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
+    }
+    uint64_t seed = tern__random_seed();
+    pthread_mutex_init(&ch->lock, NULL);
+    tern__rng_seed(&ch->rng, seed);
+    tern__breaker_init(&ch->breaker, &ch->opt.breaker, seed + 1);
+    tern__throttle_init(&ch->throttle, ch->opt.retry.throttle_max_tokens,
+                        ch->opt.retry.throttle_token_ratio);
+    const tern__subchannel_options sub = {
+        .connect_timeout_ms = ch->opt.connect_timeout_ms,
+        .backoff_ms = ch->opt.reconnect_backoff_ms,
+        .backoff_ms_max = ch->opt.reconnect_backoff_ms_max,
+        .queue_max = ch->opt.calls_waiting_max,
+    };
+    tern__subchannel_init(&ch->sub, &parsed, &sub);
+    *ret = ch;
+    return TERN_OK;
+}
+
+void tern_channel_free(tern_channel *ch)
+{
+    if (!ch)
+        return;
+    tern__subchannel_deinit(&ch->sub);
+    pthread_mutex_destroy(&ch->lock);
+    free_strings(ch);
+}
+
+tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms, tern_status *reterr)
+{
+    int64_t span = timeout_ms > 0 ? tern__ms_to_ns(timeout_ms) : 0;
+    const tern__connect_wait wait = {
+        .deadline = tern__time_add(tern__clock_now(), span),
+        .wait_for_ready = true,
+    };
+    tern__transport *t;
+    tern_status why;
+    if (tern__subchannel_get(&ch->sub, &wait, &t, &why) != TERN_OK) {
+        if (reterr)
+            *reterr = why;
+        if (reterr)
+            reterr->code = TERN_UNAVAILABLE;
+        return TERN_UNAVAILABLE;
+    }
+    tern__transport_unref(t);
+    return TERN_OK;
+}
+
+void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
+{
+    pthread_mutex_lock(&ch->lock);
+    *ret = ch->stats;
+    ret->breaker = ch->breaker.state;
+    ret->breaker_opened = ch->breaker.n_opened;
+    ret->breaker_rejected = ch->breaker.n_rejected;
+    pthread_mutex_unlock(&ch->lock);
+    pthread_mutex_lock(&ch->sub.lock);
+    ret->connects = ch->sub.n_connects;
+    pthread_mutex_unlock(&ch->sub.lock);
+}
+
+const char *tern_channel_target(const tern_channel *ch) { return ch->target_text; }
+
+void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change)
+{
+    static const char *const names[] = { "closed", "open", "half open" };
+    if (!change->changed)
+        return;
+    TERN__LOG(TERN_LOG_WARNING, "circuit breaker of %s: %s -> %s: %s", ch->target_text,
+              names[change->from], names[change->to], change->reason);
+    if (ch->opt.on_breaker)
+        ch->opt.on_breaker(change->from, change->to, change->reason, ch->opt.on_breaker_ctx);
+}

@@ -1,0 +1,35 @@
+/* Inside of tern_channel. `lock` guards breaker, throttle, rng and the counters. */
+#ifndef TERN__CLIENT_CHANNEL_H
+#define TERN__CLIENT_CHANNEL_H
+
+#include <pthread.h>
+
+#include <tern/channel.h>
+
+#include "base/rng.h"
+#include "client/subchannel.h"
+#include "h2/session.h"
+#include "policy/breaker.h"
+#include "policy/retry.h"
+#include "policy/throttle.h"
+
+/* Fields that are the same in every request of the channel. */
+#define TERN__CHANNEL_FIXED_FIELDS 6u
+
+struct tern_channel {
+    tern_channel_options opt; /* filled; strings are our copies or NULL */
+    char *target_text, *authority, *user_agent;
+    tern__h2_field method, scheme, authority_field, te, content_type, user_agent_field;
+    tern__subchannel sub;
+
+    pthread_mutex_t lock;
+    tern__breaker breaker;
+    tern__throttle throttle;
+    tern__rng rng;
+    tern_channel_stats stats;
+};
+
+/* Tells the program of a change of the breaker's state. Without the lock. */
+void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change);
+
+#endif

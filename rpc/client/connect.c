@@ -1,0 +1,195 @@
+/* See connect.h. The system's resolver blocks for as long as it likes, so a name is looked up on a
+ * thread of its own, which ends with the answer; whoever waits leaves at its deadline. */
+#include "client/connect.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/time.h"
+#include "io/clock.h"
+#include "io/socket.h"
+
+/* How often a wait looks whether its context was cancelled. */
+#define SLICE_NS (50 * TERN__NS_PER_MS)
+
+/* --- names ------------------------------------------------------------------------------------------ */
+
+typedef struct lookup {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    int refs;
+    bool done;
+    tern_code code;
+    tern_status status;
+    tern__address_list list;
+    char host[TERN__HOST_MAX];
+    char port[8];
+} lookup;
+
+static void lookup_unref(lookup *l)
+{
+    pthread_mutex_lock(&l->lock);
+    int left = --l->refs;
+    pthread_mutex_unlock(&l->lock);
+    if (left)
+        return;
+    pthread_cond_destroy(&l->cond);
+    pthread_mutex_destroy(&l->lock);
+    free(l);
+}
+
+static void *lookup_run(void *arg)
+{
+    lookup *l = arg;
+    tern_status st;
+    tern__address_list list;
+    st.code = TERN_OK;
+    st.message[0] = '\0';
+    tern_code code = tern__target_lookup(l->host, l->port, &list, &st);
+    pthread_mutex_lock(&l->lock);
+    l->code = code;
+    l->status = st;
+    l->list = list;
+    l->done = true;
+    pthread_cond_signal(&l->cond);
+    pthread_mutex_unlock(&l->lock);
+    lookup_unref(l);
+    return NULL;
+}
+
+static bool lookup_start(lookup *l)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    l->refs++;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rv = pthread_create(&thread, NULL, lookup_run, l);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rv) {
+        l->refs--;
+        return false;
+    }
+    pthread_detach(thread);
+    return true;
+}
+
+static void lookup_wait(lookup *l, int64_t deadline, tern_context *context)
+{
+    pthread_mutex_lock(&l->lock);
+    while (!l->done && tern_context_error(context) == TERN_OK) {
+        int64_t now = tern__clock_now();
+        if (now >= deadline)
+            break;
+        struct timespec ts = tern__clock_timespec(
+            tern__time_min(deadline, tern__time_add(now, SLICE_NS)));
+        pthread_cond_clockwait(&l->cond, &l->lock, CLOCK_MONOTONIC, &ts);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+static tern_code look_up(const tern__target *target, int64_t deadline, tern_context *context,
+                         tern__address_list *ret, tern_status *reterr)
+{
+    lookup *l = calloc(1, sizeof *l);
+    if (!l)
+        return tern_status_set(reterr, TERN_UNAVAILABLE, "out of memory while resolving \"%s\"",
+                               target->host);
+    l->refs = 1;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->cond, NULL);
+    snprintf(l->host, sizeof l->host, "%s", target->host);
+    snprintf(l->port, sizeof l->port, "%s", target->port);
+    tern_code code;
+    if (!lookup_start(l)) {
+        code = tern_status_set(reterr, TERN_UNAVAILABLE, "no thread to resolve \"%s\"",
+                               target->host);
+        lookup_unref(l);
+        return code;
+    }
+    lookup_wait(l, deadline, context);
+    pthread_mutex_lock(&l->lock);
+    if (!l->done) {
+        code = tern_status_set(reterr, TERN_UNAVAILABLE, "resolving \"%s\" took too long",
+                               target->host);
+    } else {
+        code = l->code;
+        if (code == TERN_OK)
+            *ret = l->list;
+        else if (reterr)
+            *reterr = l->status;
+    }
+    pthread_mutex_unlock(&l->lock);
+    lookup_unref(l);
+    return code;
+}
+
+/* --- addresses -------------------------------------------------------------------------------------- */
+
+/* Waits until a pending connect has an outcome: 0 or -errno. */
+static int wait_connected(int fd, int64_t deadline, tern_context *context)
+{
+    for (;;) {
+        int64_t now = tern__clock_now();
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        if (tern_context_error(context) != TERN_OK)
+            return -ECANCELED;
+        struct pollfd p = { .fd = fd, .events = POLLOUT };
+        int64_t until = tern__time_min(deadline, context ? now + SLICE_NS : deadline);
+        int rv = poll(&p, 1, tern__clock_poll_ms(now, until));
+        if (rv > 0)
+            return tern__socket_error(fd);
+        if (rv < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+static tern_code connect_one(const tern__address *a, int64_t deadline, tern_context *context,
+                             uint32_t queue_max, tern__transport **ret, tern_status *reterr)
+{
+    char where[TERN__ADDRESS_TEXT_MAX];
+    bool pending;
+    tern__address_text(a, where);
+    int fd = tern__socket_connect(a, &pending);
+    int rv = fd < 0 ? fd : pending ? wait_connected(fd, deadline, context) : 0;
+    if (rv < 0) {
+        if (fd >= 0)
+            close(fd);
+        return tern_status_set(reterr, TERN_UNAVAILABLE, "cannot connect to %s: %s", where,
+                               strerror(-rv));
+    }
+    tern_status why;
+    why.message[0] = '\0';
+    tern_code code = tern__transport_new(fd, deadline, queue_max, ret, &why);
+    if (code != TERN_OK)
+        tern_status_set(reterr, code, "cannot talk to %s: %.400s", where, why.message);
+    return code;
+}
+
+tern_code tern__connect(const tern__target *target, int64_t deadline, tern_context *context,
+                        uint32_t queue_max, tern__transport **ret, tern_status *reterr)
+{
+    tern__address_list found;
+    const tern__address_list *list = &target->addresses;
+    if (!target->literal) {
+        tern_code code = look_up(target, deadline, context, &found, reterr);
+        if (code != TERN_OK)
+            return code;
+        list = &found;
+    }
+    tern_code code = TERN_UNAVAILABLE;
+    for (uint32_t i = 0; i < list->n && code != TERN_OK; i++) {
+        /* One address that swallows packets must not eat the time of the others. */
+        int64_t now = tern__clock_now();
+        int64_t share = now >= deadline ? 0 : (deadline - now) / (int64_t)(list->n - i);
+        code = connect_one(&list->at[i], tern__time_add(now, share), context, queue_max, ret,
+                           reterr);
+    }
+    return code;
+}

@@ -1,0 +1,286 @@
+/* Waiting on a connection: leader and followers (transport.h).
+ *
+ * A lone caller pays two system calls beside its write: poll and read. With many callers each wake-up
+ * of the leader serves all responses that arrived together; a follower is woken for its own response or
+ * to lead, never else. */
+#include "client/drive.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tern/limits.h>
+
+#include "base/time.h"
+#include "client/background.h"
+#include "io/clock.h"
+#include "io/socket.h"
+
+/* Bytes read at once, on the leader's stack. */
+#define READ_BYTES (32u * 1024)
+/* Reads in a row before others get the lock. */
+#define READS_PER_TURN 16
+/* Memory an idle connection's output buffer may keep. */
+#define OUT_KEEP_BYTES (16u * 1024)
+
+void tern__drive_wake(tern__transport *t)
+{
+    if (!t->led || t->wake_sent)
+        return;
+    uint64_t one = 1;
+    t->wake_sent = write(t->wake_fd, &one, sizeof one) == (ssize_t)sizeof one;
+}
+
+/* Reads and feeds until the socket is empty; true while the connection lives. */
+static bool read_all(tern__transport *t, uint8_t *buf)
+{
+    for (int i = 0; i < READS_PER_TURN; i++) {
+        long n = tern__socket_read(t->fd, buf, READ_BYTES);
+        if (n == -EAGAIN)
+            return true;
+        if (n <= 0) {
+            char why[160];
+            snprintf(why, sizeof why, n ? "the connection failed: %s" : "the server closed the connection%s",
+                     n ? strerror((int)-n) : "");
+            tern__transport_die(t, why);
+            return false;
+        }
+        if (tern__h2_feed(t->h2, 0, buf, (size_t)n)) {
+            char why[200];
+            snprintf(why, sizeof why, "the server broke the HTTP/2 protocol: %s",
+                     tern__h2_error_text(t->h2));
+            tern__transport_die(t, why);
+            return false;
+        }
+        if ((size_t)n < READ_BYTES)
+            return true;
+    }
+    return true;
+}
+
+void tern__drive_flush(tern__transport *t)
+{
+    while (!t->dead) {
+        int more = tern__h2_take(t->h2, &t->out, TERN_LIMIT_OUTBOUND_BYTES);
+        int rv = more < 0 ? more : tern__socket_flush(t->fd, &t->out);
+        if (rv < 0) {
+            /* What the server said before it hung up decides what may be repeated: read it first. */
+            uint8_t buf[READ_BYTES];
+            if (read_all(t, buf))
+                tern__transport_die(t, "the connection failed while sending");
+            return;
+        }
+        if (rv == 0 || more == 0)
+            break;
+    }
+    tern__buf_trim(&t->out, OUT_KEEP_BYTES);
+    if (!t->dead && !tern__h2_alive(t->h2))
+        tern__transport_die(t, "the connection has ended");
+}
+
+void tern__drive_once(tern__transport *t, int64_t deadline)
+{
+    uint8_t buf[READ_BYTES];
+    struct pollfd p[2] = {
+        { .fd = t->fd, .events = (short)(POLLIN | (t->out.len ? POLLOUT : 0)) },
+        { .fd = t->wake_fd, .events = POLLIN },
+    };
+    pthread_mutex_unlock(&t->lock);
+    int timeout = deadline == TERN__TIME_NEVER ? -1
+                                               : tern__clock_poll_ms(tern__clock_now(), deadline);
+    int rv = poll(p, 2, timeout);
+    pthread_mutex_lock(&t->lock);
+    if (rv <= 0 || t->dead)
+        return;
+    if (p[1].revents) {
+        uint64_t n;
+        ssize_t got = read(t->wake_fd, &n, sizeof n);
+        (void)got; /* non-blocking; nothing to read is fine */
+        t->wake_sent = false;
+    }
+    if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_all(t, buf))
+        return;
+    if (t->out.len || tern__h2_wants_take(t->h2) || !tern__h2_alive(t->h2))
+        tern__drive_flush(t);
+}
+
+/* A thread that leaves passes the lead on, if somebody waits: a follower, else a queued stream. */
+static void pass_lead(tern__transport *t)
+{
+    if (t->led)
+        return;
+    const tern__list *from = tern__list_empty(&t->waiters) ? &t->queue : &t->waiters;
+    if (!tern__list_empty(from))
+        pthread_cond_signal(&TERN__CONTAINER(from->next, tern__client_stream, node)->cond);
+}
+
+bool tern__transport_service(tern__transport *t)
+{
+    uint8_t buf[READ_BYTES];
+    pthread_mutex_lock(&t->lock);
+    if (!t->led && !t->dead) {
+        t->led = true;
+        if (read_all(t, buf))
+            tern__drive_flush(t);
+        t->led = false;
+    }
+    bool live = !t->dead;
+    pass_lead(t);
+    pthread_mutex_unlock(&t->lock);
+    return live;
+}
+
+/* --- a caller's wait -------------------------------------------------------------------------------- */
+
+static bool settled(const tern__transport *t, const tern__client_stream *s, bool for_grant)
+{
+    return s->done || s->cancelled || t->dead || (for_grant && s->granted);
+}
+
+/* Leads or follows until the stream is settled or the deadline has passed. */
+static void await(tern__transport *t, tern__client_stream *s, int64_t deadline, bool for_grant)
+{
+    while (!settled(t, s, for_grant)) {
+        if (deadline != TERN__TIME_NEVER && tern__clock_now() >= deadline)
+            return;
+        if (!t->led) {
+            t->led = true;
+            if (t->bg_armed)
+                tern__background_disarm(t);
+            tern__drive_once(t, deadline);
+            t->led = false;
+            continue;
+        }
+        /* A queued stream stands in `queue` with its node already. */
+        if (!for_grant)
+            tern__list_append(&t->waiters, &s->node);
+        if (deadline == TERN__TIME_NEVER) {
+            pthread_cond_wait(&s->cond, &t->lock);
+        } else {
+            struct timespec ts = tern__clock_timespec(deadline);
+            pthread_cond_clockwait(&s->cond, &t->lock, CLOCK_MONOTONIC, &ts);
+        }
+        if (!for_grant)
+            tern__list_remove(&s->node);
+    }
+}
+
+/* The wait ended without an outcome: deadline, cancellation. */
+static void give_up(tern__transport *t, tern__client_stream *s, tern__attempt_fate fate)
+{
+    if (s->done)
+        return;
+    if (s->cancelled)
+        tern__response_fail(s, fate, TERN_CANCELLED, "the call was cancelled by its caller");
+    else
+        tern__response_fail(s, fate, TERN_DEADLINE_EXCEEDED,
+                            fate == TERN__FATE_NEVER_SENT
+                                ? "the deadline passed while waiting for a free stream"
+                                : "the deadline passed before the server had answered");
+    if (fate == TERN__FATE_NEVER_SENT) {
+        if (s->granted) {
+            t->n_streams--;
+            tern__transport_grant(t);
+        } else if (!tern__list_empty(&s->node)) {
+            tern__list_remove(&s->node);
+            t->n_queued--;
+        }
+        return;
+    }
+    tern__h2_cancel(t->h2, &s->h2, TERN__H2_CANCEL);
+    tern__transport_forget(t, s);
+    tern__drive_flush(t);
+}
+
+/* Finds a place for the stream under MAX_CONCURRENT_STREAMS; true when it has one. */
+static bool take_place(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    if (t->n_streams < tern__h2_peer_streams_max(t->h2) && tern__list_empty(&t->queue)) {
+        t->n_streams++;
+        return s->granted = true;
+    }
+    if (t->n_queued >= t->queue_max) {
+        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_RESOURCE_EXHAUSTED,
+                            "too many calls wait for a free stream (calls_waiting_max)");
+        return false;
+    }
+    tern__list_append(&t->queue, &s->node);
+    t->n_queued++;
+    await(t, s, r->deadline, true);
+    if (s->done)
+        return false;
+    if (!s->granted || s->cancelled || t->dead || t->draining) {
+        if (t->dead || t->draining)
+            tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
+        if (s->granted && s->done) {
+            t->n_streams--;
+            return false;
+        }
+        give_up(t, s, TERN__FATE_NEVER_SENT);
+        return false;
+    }
+    return true;
+}
+
+static void send_request(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    int rv = tern__h2_request(t->h2, &s->h2, r->fields, r->n_fields, r->message, r->len, true);
+    if (rv) {
+        t->n_streams--;
+        if (rv == -ENOBUFS)
+            t->draining = true;
+        tern__response_fail(s, TERN__FATE_NEVER_SENT,
+                            rv == -ENOBUFS ? TERN_UNAVAILABLE : TERN_RESOURCE_EXHAUSTED,
+                            rv == -ENOBUFS ? "the connection's stream ids are used up"
+                                           : "out of memory while sending the request");
+        return;
+    }
+    tern__list_append(&t->open, &s->open_node);
+    if (tern__h2_ids_spent(t->h2))
+        t->draining = true;
+    tern__drive_flush(t);
+    if (t->out.len)
+        tern__drive_wake(t); /* the leader must poll for room in the socket */
+}
+
+typedef struct cancel_link {
+    tern__context_listener listener;
+    tern__transport *t;
+    tern__client_stream *s;
+} cancel_link;
+
+static void on_context_cancel(tern__context_listener *self)
+{
+    cancel_link *link = TERN__CONTAINER(self, cancel_link, listener);
+    pthread_mutex_lock(&link->t->lock);
+    link->s->cancelled = true;
+    pthread_cond_signal(&link->s->cond);
+    tern__drive_wake(link->t);
+    pthread_mutex_unlock(&link->t->lock);
+}
+
+void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    cancel_link link = { .listener.on_cancel = on_context_cancel, .t = t, .s = s };
+    pthread_cond_init(&s->cond, NULL);
+    if (r->context && !tern__context_listen(r->context, &link.listener))
+        s->cancelled = true;
+    pthread_mutex_lock(&t->lock);
+    if (s->cancelled) {
+        give_up(t, s, TERN__FATE_NEVER_SENT);
+    } else if (t->dead || t->draining) {
+        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
+    } else if (take_place(t, s, r)) {
+        send_request(t, s, r);
+        await(t, s, r->deadline, false);
+        give_up(t, s, TERN__FATE_IN_DOUBT);
+    }
+    t->last_active = tern__clock_now();
+    pass_lead(t);
+    pthread_mutex_unlock(&t->lock);
+    if (r->context)
+        tern__context_unlisten(r->context, &link.listener);
+    pthread_cond_destroy(&s->cond);
+}

@@ -1,0 +1,75 @@
+/* One attempt of a call as a stream: what is sent, and what has come back so far. The thread that makes
+ * the call owns the struct (it lies on its stack); between open and close the transport's lock guards
+ * it, because whoever drives the socket writes into it. */
+#ifndef TERN__CLIENT_STREAM_H
+#define TERN__CLIENT_STREAM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tern/metadata.h>
+#include <tern/status.h>
+
+#include "base/list.h"
+#include "h2/session.h"
+#include "policy/retry.h"
+#include "wire/message.h"
+#include "wire/metadata.h"
+
+/* Small responses land here, without malloc. */
+#define TERN__STREAM_SCRATCH 4096u
+
+typedef struct tern__client_stream {
+    tern__h2_stream h2;
+    tern__list node;      /* among the transport's waiters, or in its queue for a free stream */
+    tern__list open_node; /* among the transport's open streams */
+    pthread_cond_t cond;  /* signalled when done, granted, or asked to drive */
+    bool done;            /* the outcome is complete; the transport has forgotten the stream */
+    bool granted;         /* a place was found for it after queueing */
+    bool cancelled;       /* the context was cancelled */
+
+    /* response head */
+    bool want_metadata;
+    bool headers_seen, trailers_only, trailers_seen;
+    bool type_ok, type_seen, status_seen, encoding_seen;
+    bool is_1xx;          /* of the header list being received */
+    uint32_t blocks;      /* header lists received, 1xx not counted */
+    int http_status;
+    bool bad_metadata, no_memory;
+    tern_code grpc_code;
+    bool has_pushback;
+    int64_t pushback_ms;
+    tern_metadata block;  /* pairs of the list being received */
+    tern_metadata initial, trailing;
+
+    /* response body */
+    tern__message_reader reader;
+    uint32_t messages;    /* complete messages received */
+    uint8_t *message;
+    size_t message_len;
+    bool message_owned;
+    int body_error;       /* -EMSGSIZE, -EPROTO, -ENOMEM: the body was given up; 0 */
+
+    /* outcome */
+    tern_status status;
+    tern__attempt_fate fate;
+    uint8_t scratch[TERN__STREAM_SCRATCH];
+} tern__client_stream;
+
+void tern__client_stream_init(tern__client_stream *s, size_t receive_max, bool want_metadata);
+void tern__client_stream_deinit(tern__client_stream *s);
+
+/* Events of the session (response.c). */
+void tern__response_begin(tern__client_stream *s);
+void tern__response_field(tern__client_stream *s, const tern__h2_field *f);
+void tern__response_headers_end(tern__client_stream *s, bool end_stream);
+/* Returns false when the stream is to be reset: the outcome is decided by then. */
+bool tern__response_data(tern__client_stream *s, const uint8_t *data, size_t len);
+/* The stream is closed: works the outcome out, once. */
+void tern__response_close(tern__client_stream *s, uint32_t h2_error);
+/* The outcome comes from elsewhere: connection lost, deadline, cancellation. Once. */
+void tern__response_fail(tern__client_stream *s, tern__attempt_fate fate, tern_code code,
+                         const char *message);
+
+#endif

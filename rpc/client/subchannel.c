@@ -1,0 +1,182 @@
+/* See subchannel.h. One caller connects, the others wait for it on `changed`. A caller whose own deadline
+ * ends before the attempt does gives the work up without a backoff; the next in line begins anew. */
+#include "client/subchannel.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <tern/limits.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "client/background.h"
+#include "client/connect.h"
+#include "io/clock.h"
+#include "io/random.h"
+
+void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
+                           const tern__subchannel_options *opt)
+{
+    memset(sc, 0, sizeof *sc);
+    pthread_mutex_init(&sc->lock, NULL);
+    pthread_cond_init(&sc->changed, NULL);
+    sc->target = *target;
+    sc->connect_timeout_ms = opt->connect_timeout_ms;
+    sc->queue_max = opt->queue_max;
+    tern__rng_seed(&sc->rng, tern__random_seed());
+    tern__backoff_init(&sc->backoff, tern__ms_to_ns(opt->backoff_ms),
+                       tern__ms_to_ns(opt->backoff_ms_max), TERN_LIMIT_RECONNECT_BACKOFF_MULTIPLIER,
+                       TERN_LIMIT_RECONNECT_BACKOFF_JITTER);
+}
+
+static void release(tern__transport *t)
+{
+    tern__background_remove(t);
+    tern__transport_unref(t);
+}
+
+void tern__subchannel_deinit(tern__subchannel *sc)
+{
+    if (sc->current) {
+        tern__transport_shutdown(sc->current, "the channel was closed");
+        release(sc->current);
+    }
+    pthread_cond_destroy(&sc->changed);
+    pthread_mutex_destroy(&sc->lock);
+}
+
+void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
+{
+    pthread_mutex_lock(&sc->lock);
+    bool mine = sc->current == t;
+    if (mine)
+        sc->current = NULL;
+    pthread_mutex_unlock(&sc->lock);
+    if (mine)
+        release(t);
+}
+
+/* Connects, with the lock released meanwhile. */
+static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wait,
+                             tern_status *reterr)
+{
+    tern__transport *t = NULL;
+    tern_status why;
+    why.message[0] = '\0';
+    sc->connecting = true;
+    pthread_mutex_unlock(&sc->lock);
+    int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
+    tern_code code = tern__connect(&sc->target, tern__time_min(limit, wait->deadline),
+                                   wait->context, sc->queue_max, &t, &why);
+    if (code == TERN_OK)
+        tern__background_add(t);
+    pthread_mutex_lock(&sc->lock);
+    sc->connecting = false;
+    int64_t now = tern__clock_now();
+    if (code == TERN_OK) {
+        sc->current = t;
+        sc->failed = false;
+        sc->n_connects++;
+        tern__backoff_reset(&sc->backoff);
+    } else if (tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
+        sc->failed = true;
+        sc->retry_at = tern__time_add(now, tern__backoff_next(&sc->backoff, &sc->rng));
+        sc->last_error = why;
+        sc->last_error.code = TERN_UNAVAILABLE;
+        TERN__LOG(TERN_LOG_INFO, "%s; next attempt in %lld ms", why.message,
+                  (long long)((sc->retry_at - now) / TERN__NS_PER_MS));
+    }
+    if (reterr)
+        *reterr = why;
+    pthread_cond_broadcast(&sc->changed);
+    return code;
+}
+
+static tern_code expired(const tern__subchannel *sc, const tern__connect_wait *wait,
+                         tern_status *reterr)
+{
+    tern_code error = tern_context_error(wait->context);
+    if (error == TERN_CANCELLED)
+        return tern_status_set(reterr, TERN_CANCELLED, "the call was cancelled by its caller");
+    if (error == TERN_OK && tern__clock_now() < wait->deadline)
+        return TERN_OK;
+    return tern_status_set(reterr, TERN_DEADLINE_EXCEEDED,
+                           "the deadline passed while waiting for a connection%s%.400s",
+                           sc->failed ? ": " : "", sc->failed ? sc->last_error.message : "");
+}
+
+typedef struct get_link {
+    tern__context_listener listener;
+    tern__subchannel *sc;
+} get_link;
+
+static void on_context_cancel(tern__context_listener *self)
+{
+    tern__subchannel *sc = TERN__CONTAINER(self, get_link, listener)->sc;
+    pthread_mutex_lock(&sc->lock);
+    pthread_cond_broadcast(&sc->changed);
+    pthread_mutex_unlock(&sc->lock);
+}
+
+static void wait_changed(tern__subchannel *sc, int64_t until)
+{
+    struct timespec ts = tern__clock_timespec(until);
+    if (until == TERN__TIME_NEVER)
+        pthread_cond_wait(&sc->changed, &sc->lock);
+    else
+        pthread_cond_clockwait(&sc->changed, &sc->lock, CLOCK_MONOTONIC, &ts);
+}
+
+/* The slow path: there is no connection. With the lock held. */
+static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, tern_status *reterr)
+{
+    while (!sc->current) {
+        tern_code code = expired(sc, wait, reterr);
+        if (code != TERN_OK)
+            return code;
+        if (sc->connecting) {
+            wait_changed(sc, wait->deadline);
+            if (sc->failed && !sc->connecting && !sc->current && !wait->wait_for_ready) {
+                if (reterr)
+                    *reterr = sc->last_error;
+                return TERN_UNAVAILABLE;
+            }
+        } else if (sc->failed && tern__clock_now() < sc->retry_at) {
+            if (!wait->wait_for_ready) {
+                if (reterr)
+                    *reterr = sc->last_error;
+                return TERN_UNAVAILABLE;
+            }
+            wait_changed(sc, tern__time_min(wait->deadline, sc->retry_at));
+        } else {
+            code = connect_now(sc, wait, reterr);
+            if (code != TERN_OK && expired(sc, wait, NULL) == TERN_OK && !wait->wait_for_ready)
+                return code;
+        }
+    }
+    return TERN_OK;
+}
+
+tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *wait,
+                               tern__transport **ret, tern_status *reterr)
+{
+    tern_code code = TERN_OK;
+    pthread_mutex_lock(&sc->lock);
+    if (!sc->current) {
+        get_link link = { .listener.on_cancel = on_context_cancel, .sc = sc };
+        pthread_mutex_unlock(&sc->lock);
+        if (wait->context)
+            tern__context_listen(wait->context, &link.listener);
+        pthread_mutex_lock(&sc->lock);
+        code = get_slow(sc, wait, reterr);
+        if (code == TERN_OK)
+            *ret = tern__transport_ref(sc->current);
+        pthread_mutex_unlock(&sc->lock);
+        if (wait->context)
+            tern__context_unlisten(wait->context, &link.listener);
+        return code;
+    }
+    *ret = tern__transport_ref(sc->current);
+    pthread_mutex_unlock(&sc->lock);
+    return code;
+}

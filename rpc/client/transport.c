@@ -1,0 +1,254 @@
+/* See transport.h. This file holds the life of a connection and what the session tells; drive.c holds
+ * the waiting.
+ *
+ * States: new (SETTINGS awaited) → ready → draining (GOAWAY: old streams finish) → dead. A dead transport
+ * fails its streams at once; the socket is closed with the last reference. */
+#include "client/transport.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <tern/limits.h>
+
+#include "base/time.h"
+#include "client/drive.h"
+#include "io/clock.h"
+#include "io/socket.h"
+#include "wire/status.h"
+
+static tern__client_stream *of(tern__h2_stream *s)
+{
+    return TERN__CONTAINER(s, tern__client_stream, h2);
+}
+
+/* --- events of the session, with the lock held ------------------------------------------------------ */
+
+static void on_headers_begin(void *ctx, tern__h2_stream *s)
+{
+    (void)ctx;
+    tern__response_begin(of(s));
+}
+
+static void on_field(void *ctx, tern__h2_stream *s, const tern__h2_field *f)
+{
+    (void)ctx;
+    tern__response_field(of(s), f);
+}
+
+static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
+{
+    (void)ctx;
+    tern__response_headers_end(of(s), end_stream);
+}
+
+static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
+{
+    tern__transport *t = ctx;
+    tern__h2_consume(t->h2, s, len);
+    if (!tern__response_data(of(s), data, len))
+        tern__h2_reset(t->h2, s, TERN__H2_CANCEL);
+}
+
+static void on_end(void *ctx, tern__h2_stream *s)
+{
+    (void)ctx;
+    (void)s; /* without trailers; on_close() works the outcome out */
+}
+
+static void on_close(void *ctx, tern__h2_stream *h2s, uint32_t error)
+{
+    tern__transport *t = ctx;
+    tern__client_stream *s = of(h2s);
+    tern__response_close(s, error);
+    tern__transport_forget(t, s);
+    pthread_cond_signal(&s->cond);
+}
+
+static void on_settings(void *ctx)
+{
+    tern__transport *t = ctx;
+    t->ready = true;
+    tern__transport_grant(t);
+}
+
+static void on_goaway(void *ctx, int32_t last, uint32_t error, const char *debug, size_t debug_len)
+{
+    tern__transport *t = ctx;
+    (void)last; /* nghttp2 closes the streams above it with REFUSED_STREAM */
+    if (!t->draining)
+        snprintf(t->error, sizeof t->error, "the server is closing the connection: %s%s%.*s",
+                 error ? tern__h2_error_name(error) : "going away", debug_len ? ": " : "",
+                 (int)(debug_len > 100 ? 100 : debug_len), debug_len ? debug : "");
+    t->draining = true;
+    tern__transport_fail_queued(t);
+}
+
+static const tern__h2_events events = {
+    .on_headers_begin = on_headers_begin,
+    .on_field = on_field,
+    .on_headers_end = on_headers_end,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_close = on_close,
+    .on_settings = on_settings,
+    .on_goaway = on_goaway,
+};
+
+/* --- streams ---------------------------------------------------------------------------------------- */
+
+void tern__transport_grant(tern__transport *t)
+{
+    if (tern__list_empty(&t->queue))
+        return;
+    uint32_t max = tern__h2_peer_streams_max(t->h2);
+    while (t->n_streams < max && !tern__list_empty(&t->queue)) {
+        tern__client_stream *s =
+            TERN__CONTAINER(tern__list_pop(&t->queue), tern__client_stream, node);
+        t->n_queued--;
+        t->n_streams++;
+        s->granted = true;
+        pthread_cond_signal(&s->cond);
+    }
+}
+
+void tern__transport_forget(tern__transport *t, tern__client_stream *s)
+{
+    if (tern__list_empty(&s->open_node))
+        return;
+    tern__list_remove(&s->open_node);
+    t->n_streams--;
+    tern__transport_grant(t);
+}
+
+void tern__transport_fail_queued(tern__transport *t)
+{
+    tern__list *node;
+    while ((node = tern__list_pop(&t->queue))) {
+        tern__client_stream *s = TERN__CONTAINER(node, tern__client_stream, node);
+        t->n_queued--;
+        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
+        pthread_cond_signal(&s->cond);
+    }
+}
+
+void tern__transport_die(tern__transport *t, const char *why)
+{
+    if (t->dead)
+        return;
+    t->dead = true;
+    if (!t->error[0])
+        snprintf(t->error, sizeof t->error, "%s", why);
+    tern__transport_fail_queued(t);
+    tern__list *node;
+    while ((node = tern__list_pop(&t->open))) {
+        tern__client_stream *s = TERN__CONTAINER(node, tern__client_stream, open_node);
+        t->n_streams--;
+        s->h2.id = 0;
+        tern__response_fail(s, TERN__FATE_IN_DOUBT, TERN_UNAVAILABLE, t->error);
+        pthread_cond_signal(&s->cond);
+    }
+    shutdown(t->fd, SHUT_RDWR);
+}
+
+/* --- life ------------------------------------------------------------------------------------------- */
+
+static tern__transport *transport_alloc(int fd, uint32_t queue_max)
+{
+    const tern__h2_options opt = {
+        .stream_window_bytes = TERN_LIMIT_STREAM_WINDOW_BYTES,
+        .connection_window_bytes = TERN_LIMIT_CONNECTION_WINDOW_BYTES,
+    };
+    tern__transport *t = calloc(1, sizeof *t);
+    if (!t)
+        return NULL;
+    t->fd = fd;
+    t->queue_max = queue_max;
+    atomic_init(&t->refs, 1);
+    tern__list_init(&t->waiters);
+    tern__list_init(&t->queue);
+    tern__list_init(&t->open);
+    tern__list_init(&t->bg_node);
+    t->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    t->h2 = t->wake_fd < 0 ? NULL : tern__h2_new(false, &opt, &events, t, &t->pool);
+    if (!t->h2) {
+        if (t->wake_fd >= 0)
+            close(t->wake_fd);
+        tern__pool_deinit(&t->pool);
+        free(t);
+        return NULL;
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    t->last_active = tern__clock_now();
+    return t;
+}
+
+tern_code tern__transport_new(int fd, int64_t deadline, uint32_t queue_max, tern__transport **ret,
+                              tern_status *reterr)
+{
+    tern__transport *t = transport_alloc(fd, queue_max);
+    if (!t) {
+        close(fd);
+        return tern_status_set(reterr, TERN_UNAVAILABLE,
+                               "out of memory or file descriptors for a connection");
+    }
+    pthread_mutex_lock(&t->lock);
+    t->led = true;
+    tern__drive_flush(t);
+    while (!t->ready && !t->dead && tern__clock_now() < deadline)
+        tern__drive_once(t, deadline);
+    t->led = false;
+    bool ok = t->ready && !t->dead;
+    if (!ok)
+        tern_status_set(reterr, TERN_UNAVAILABLE, "%s",
+                        t->error[0] ? t->error : "no HTTP/2 SETTINGS came from the server in time");
+    pthread_mutex_unlock(&t->lock);
+    if (!ok) {
+        tern__transport_unref(t);
+        return TERN_UNAVAILABLE;
+    }
+    *ret = t;
+    return TERN_OK;
+}
+
+tern__transport *tern__transport_ref(tern__transport *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void tern__transport_unref(tern__transport *t)
+{
+    if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    tern__h2_free(t->h2);
+    tern__pool_deinit(&t->pool);
+    tern__buf_deinit(&t->out);
+    close(t->fd);
+    close(t->wake_fd);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+bool tern__transport_usable(tern__transport *t)
+{
+    pthread_mutex_lock(&t->lock);
+    bool ok = !t->dead && !t->draining;
+    pthread_mutex_unlock(&t->lock);
+    return ok;
+}
+
+void tern__transport_shutdown(tern__transport *t, const char *why)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!t->dead) {
+        /* Say goodbye, as far as the socket takes it without waiting. */
+        tern__h2_goaway_final(t->h2, TERN__H2_NO_ERROR);
+        tern__drive_flush(t);
+    }
+    tern__transport_die(t, why);
+    pthread_mutex_unlock(&t->lock);
+}

@@ -1,0 +1,85 @@
+/* One connection of a client and the way it is driven.
+ *
+ * There is no I/O thread. Of the threads that wait for something on the connection one drives it (the
+ * leader): it polls and reads the socket and hands every response to its owner; the others (followers)
+ * sleep on a condition of their own. When the leader has what it came for, it wakes a follower to drive
+ * on. Writing is done by whoever has something to write. When nobody waits, the background loop
+ * (background.h) watches the socket.
+ *
+ * Everything in the struct is guarded by `lock`, except where said. Counted references keep it alive. */
+#ifndef TERN__CLIENT_TRANSPORT_H
+#define TERN__CLIENT_TRANSPORT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tern/status.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "base/pool.h"
+#include "client/stream.h"
+#include "h2/session.h"
+#include "io/address.h"
+#include "io/context.h"
+
+typedef struct tern__transport {
+    pthread_mutex_t lock;
+    atomic_uint refs;
+    int fd, wake_fd;        /* wake_fd: eventfd that interrupts the leader's poll */
+    tern__h2 *h2;
+    tern__pool pool;
+    tern__buf out;
+    bool led;               /* somebody drives */
+    bool wake_sent;         /* wake_fd is readable */
+    bool ready;             /* the server's SETTINGS have come */
+    bool draining;          /* GOAWAY or spent stream ids: no new streams */
+    bool dead;              /* the socket is of no more use */
+    tern__list waiters;     /* streams whose threads follow */
+    tern__list queue;       /* streams that wait for a place (MAX_CONCURRENT_STREAMS), FIFO */
+    tern__list open;        /* streams that have been opened, to fail them all at once */
+    uint32_t n_streams;     /* places taken: open streams and granted ones */
+    uint32_t n_queued, queue_max;
+    char error[256];        /* why it is dead or draining */
+
+    /* background loop: guarded by its lock, or by `lock` where said */
+    tern__list bg_node;
+    bool bg_armed;          /* `lock`: the background loop watches the socket */
+    bool bg_registered;
+    int64_t last_active;    /* `lock`: ns */
+} tern__transport;
+
+/* What a request consists of, borrowed until its stream is done. */
+typedef struct tern__request {
+    const tern__h2_field *fields;
+    uint32_t n_fields;
+    const uint8_t *message; /* prefix and message */
+    size_t len;
+    int64_t deadline;       /* ns */
+    tern_context *context;  /* NULL: none */
+} tern__request;
+
+/* Takes a connected socket over and waits until the server's SETTINGS have come. On failure the socket is
+ * closed. Blocks until `deadline`. UNAVAILABLE. */
+tern_code tern__transport_new(int fd, int64_t deadline, uint32_t queue_max, tern__transport **ret,
+                              tern_status *reterr);
+tern__transport *tern__transport_ref(tern__transport *t);
+void tern__transport_unref(tern__transport *t);
+
+/* Whether new streams may be begun. Takes the lock. */
+bool tern__transport_usable(tern__transport *t);
+
+/* Ends the connection: every stream fails. Takes the lock. */
+void tern__transport_shutdown(tern__transport *t, const char *why);
+
+/* Makes one attempt: opens the stream, drives or follows until it is done. The outcome is in s->status and
+ * s->fate; s belongs to the caller again. */
+void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern__request *r);
+
+/* For the background loop: reads and writes what can be without waiting. Returns false when the transport
+ * is dead or somebody else drives it. */
+bool tern__transport_service(tern__transport *t);
+
+#endif

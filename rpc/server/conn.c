@@ -1,0 +1,364 @@
+/* See conn.h. */
+#include "server/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <tern/limits.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "io/clock.h"
+#include "io/socket.h"
+#include "server/loop.h"
+#include "server/server.h"
+
+/* Memory an idle connection's output buffer may keep. */
+#define OUT_KEEP_BYTES (4u * 1024)
+
+static tern_server_call *of(tern__h2_stream *s) { return TERN__CONTAINER(s, tern_server_call, h2); }
+
+/* --- calls ------------------------------------------------------------------------------------------ */
+
+static tern_server_call *call_new(tern__conn *c)
+{
+    tern__loop *l = c->loop;
+    tern_server_call *call = tern__pool_alloc(&l->pool, TERN__CALL_BYTES);
+    if (!call)
+        return NULL;
+    memset(call, 0, sizeof *call);
+    call->conn = c;
+    call->loop = l;
+    call->timeout = -1;
+    tern__list_init(&call->node);
+    tern__list_append(&c->calls, &call->conn_node);
+    c->n_calls++;
+    tern__context_init(&call->context, TERN__TIME_NEVER);
+    size_t peer = (strlen(c->peer) + 16) & ~(size_t)15;
+    memcpy(call->first_block, c->peer, strlen(c->peer) + 1);
+    tern__arena_init(&call->arena, call->first_block + peer,
+                     TERN__CALL_BYTES - sizeof *call - peer, 0);
+    tern__metadata_init(&call->metadata, &call->arena);
+    tern__message_reader_init(&call->reader, l->server->opt.receive_message_bytes_max,
+                              tern__arena_alloc(&call->arena, TERN__CALL_SCRATCH),
+                              TERN__CALL_SCRATCH);
+    return call;
+}
+
+void tern__call_free(tern_server_call *call)
+{
+    tern__loop *l = call->loop;
+    tern__list_remove(&call->node);
+    tern__heap_remove(&l->deadlines, &call->timer);
+    if (call->request_owned)
+        free(call->request);
+    tern__message_reader_deinit(&call->reader);
+    tern__context_deinit(&call->context);
+    tern__arena_deinit(&call->arena);
+    tern__pool_free(&l->pool, call);
+}
+
+/* The stream is gone; the call goes too unless a handler has it. */
+static void call_detach(tern_server_call *call)
+{
+    tern__list_remove(&call->conn_node);
+    call->conn->n_calls--;
+    call->conn = NULL;
+    call->h2.id = 0;
+    if (call->running) {
+        tern__list_remove(&call->node);
+        tern__heap_remove(&call->loop->deadlines, &call->timer);
+        if (!call->answered)
+            tern_context_cancel(&call->context);
+    } else {
+        tern__call_free(call);
+    }
+}
+
+void tern__conn_complete(tern_server_call *call)
+{
+    call->running = false;
+    call->loop->n_running--;
+    if (!call->conn) {
+        tern__call_free(call);
+        return;
+    }
+    tern__list_remove(&call->node);
+    tern__heap_remove(&call->loop->deadlines, &call->timer);
+    tern__respond(call);
+}
+
+void tern__call_expired(tern_server_call *call)
+{
+    tern__respond_status(call, TERN_DEADLINE_EXCEEDED, "the deadline passed while the server was "
+                                                       "working on the call");
+    call->rejected = true;
+    if (call->running)
+        tern_context_cancel(&call->context);
+    if (call->queued) {
+        tern__list_remove(&call->node);
+        call->queued = false;
+    }
+}
+
+/* --- events of the session -------------------------------------------------------------------------- */
+
+static tern__h2_stream *on_open(void *ctx, int32_t id)
+{
+    tern__conn *c = ctx;
+    (void)id;
+    if (c->closing)
+        return NULL;
+    tern_server_call *call = call_new(c);
+    return call ? &call->h2 : NULL;
+}
+
+static void on_headers_begin(void *ctx, tern__h2_stream *s)
+{
+    (void)ctx;
+    (void)s;
+}
+
+static void on_field(void *ctx, tern__h2_stream *s, const tern__h2_field *f)
+{
+    (void)ctx;
+    tern__request_field(of(s), f);
+}
+
+static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
+{
+    (void)ctx;
+    tern_server_call *call = of(s);
+    /* A second list is the client's trailers, which gRPC does not have: its end is what counts. */
+    if (!call->messages && !tern__message_reader_partial(&call->reader))
+        tern__request_headers_end(call);
+    if (end_stream)
+        tern__request_end(call);
+}
+
+static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
+{
+    tern__conn *c = ctx;
+    tern__h2_consume(c->h2, s, len);
+    tern__request_data(of(s), data, len);
+}
+
+static void on_end(void *ctx, tern__h2_stream *s)
+{
+    (void)ctx;
+    tern__request_end(of(s));
+}
+
+static void on_close(void *ctx, tern__h2_stream *s, uint32_t error)
+{
+    (void)ctx;
+    (void)error;
+    tern_server_call *call = of(s);
+    if (call->queued) {
+        tern__list_remove(&call->node);
+        call->queued = false;
+    }
+    call_detach(call);
+}
+
+static void on_settings(void *ctx)
+{
+    tern__conn *c = ctx;
+    if (!c->settings_seen)
+        tern__heap_remove(&c->loop->timers, &c->timer);
+    c->settings_seen = true;
+}
+
+static void on_ping_ack(void *ctx, uint64_t opaque)
+{
+    tern__conn *c = ctx;
+    (void)opaque; /* the only PING a server sends is the one after the GOAWAY notice */
+    if (c->drained && !c->final_goaway) {
+        c->final_goaway = true;
+        tern__h2_goaway_final(c->h2, TERN__H2_NO_ERROR);
+    }
+}
+
+static const tern__h2_events events = {
+    .on_open = on_open,
+    .on_headers_begin = on_headers_begin,
+    .on_field = on_field,
+    .on_headers_end = on_headers_end,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_close = on_close,
+    .on_settings = on_settings,
+    .on_ping_ack = on_ping_ack,
+};
+
+/* --- life ------------------------------------------------------------------------------------------- */
+
+tern__conn *tern__conn_new(tern__loop *loop, int fd, const tern__address *peer)
+{
+    const tern__h2_options opt = {
+        .concurrent_streams_max = loop->server->opt.concurrent_streams_max,
+        .stream_window_bytes = TERN_LIMIT_STREAM_WINDOW_BYTES,
+        .connection_window_bytes = TERN_LIMIT_CONNECTION_WINDOW_BYTES,
+    };
+    tern__conn *c = calloc(1, sizeof *c);
+    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
+    int64_t until = tern__time_add(tern__clock_now(),
+                                   tern__ms_to_ns(loop->server->opt.handshake_timeout_ms));
+    if (!c) {
+        close(fd);
+        return NULL;
+    }
+    c->loop = loop;
+    c->fd = fd;
+    tern__list_init(&c->calls);
+    tern__list_init(&c->dirty_node);
+    tern__address_text(peer, c->peer);
+    c->h2 = tern__h2_new(true, &opt, &events, c, &loop->pool);
+    if (!c->h2 || tern__heap_insert(&loop->timers, &c->timer, until) ||
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev)) {
+        tern__heap_remove(&loop->timers, &c->timer);
+        tern__h2_free(c->h2);
+        close(fd);
+        free(c);
+        return NULL;
+    }
+    tern__list_append(&loop->conns, &c->node);
+    loop->n_conns++;
+    atomic_fetch_add(&loop->server->n_conns, 1);
+    tern__loop_dirty(loop, c);
+    return c;
+}
+
+void tern__conn_free(tern__conn *c)
+{
+    tern__loop *l = c->loop;
+    while (!tern__list_empty(&c->calls)) {
+        tern_server_call *call = TERN__CONTAINER(c->calls.next, tern_server_call, conn_node);
+        if (call->queued) {
+            tern__list_remove(&call->node);
+            call->queued = false;
+        }
+        call_detach(call);
+    }
+    tern__heap_remove(&l->timers, &c->timer);
+    tern__list_remove(&c->node);
+    tern__list_remove(&c->dirty_node);
+    tern__h2_free(c->h2);
+    tern__buf_deinit(&c->out);
+    close(c->fd); /* leaves epoll by itself */
+    free(c);
+    l->n_conns--;
+    atomic_fetch_sub(&l->server->n_conns, 1);
+}
+
+/* --- socket ----------------------------------------------------------------------------------------- */
+
+bool tern__conn_readable(tern__conn *c)
+{
+    tern__loop *l = c->loop;
+    long n = tern__socket_read(c->fd, l->read_buf, TERN__LOOP_READ_BYTES);
+    if (n == -EAGAIN)
+        return true;
+    if (n <= 0) {
+        tern__conn_free(c);
+        return false;
+    }
+    if (c->closing)
+        return true; /* what comes after the end of the session is dropped */
+    if (tern__h2_feed(c->h2, tern__clock_now(), l->read_buf, (size_t)n))
+        c->closing = true;
+    tern__loop_dirty(l, c);
+    return true;
+}
+
+static void set_interest(tern__conn *c, bool out, bool paused)
+{
+    if (out == c->want_out && paused == c->paused)
+        return;
+    struct epoll_event ev = { .data.ptr = c };
+    ev.events = (paused ? 0u : (uint32_t)EPOLLIN) | (out ? (uint32_t)EPOLLOUT : 0u);
+    epoll_ctl(c->loop->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev);
+    c->want_out = out;
+    c->paused = paused;
+}
+
+/* What is queued could not all be written: wait for room, but not for ever, and read no more requests
+ * from a peer that does not read its answers. */
+static void wait_for_room(tern__conn *c, bool progress)
+{
+    tern__loop *l = c->loop;
+    if (progress && c->settings_seen)
+        tern__heap_remove(&l->timers, &c->timer);
+    if (!tern__heap_node_linked(&c->timer))
+        tern__heap_insert(&l->timers, &c->timer,
+                          tern__time_add(tern__clock_now(),
+                                         tern__ms_to_ns(TERN_LIMIT_OUTBOUND_STALL_MS)));
+    set_interest(c, true, c->out.len >= TERN_LIMIT_OUTBOUND_BYTES);
+}
+
+bool tern__conn_flush(tern__conn *c)
+{
+    bool progress = false;
+    tern__list_remove(&c->dirty_node);
+    for (;;) {
+        int more = tern__h2_take(c->h2, &c->out, TERN_LIMIT_OUTBOUND_BYTES);
+        size_t before = c->out.len;
+        int rv = tern__socket_flush(c->fd, &c->out);
+        progress |= c->out.len != before;
+        if (rv < 0 || (more < 0 && rv == 1)) {
+            tern__conn_free(c);
+            return false;
+        }
+        if (rv == 0) {
+            wait_for_room(c, progress);
+            return true;
+        }
+        if (more <= 0)
+            break;
+    }
+    tern__buf_trim(&c->out, OUT_KEEP_BYTES);
+    if (c->want_out) {
+        if (c->settings_seen)
+            tern__heap_remove(&c->loop->timers, &c->timer);
+        set_interest(c, false, false);
+    }
+    if (c->closing || !tern__h2_alive(c->h2)) {
+        tern__conn_free(c);
+        return false;
+    }
+    return true;
+}
+
+void tern__conn_expired(tern__conn *c)
+{
+    TERN__LOG(TERN_LOG_INFO, "%s: closed: %s", c->peer,
+              c->settings_seen ? "it takes nothing of what is sent to it"
+                               : "its HTTP/2 handshake took too long");
+    tern__conn_free(c);
+}
+
+void tern__conn_drain(tern__conn *c)
+{
+    if (c->drained)
+        return;
+    c->drained = true;
+    if (tern__h2_goaway_notice(c->h2))
+        c->closing = true;
+    tern__loop_dirty(c->loop, c);
+}
+
+void tern__conn_cut(tern__conn *c)
+{
+    for (tern__list *n = c->calls.next; n != &c->calls; n = n->next) {
+        tern_server_call *call = TERN__CONTAINER(n, tern_server_call, conn_node);
+        tern__respond_status(call, TERN_UNAVAILABLE, "the server is shutting down");
+        if (call->running)
+            tern_context_cancel(&call->context);
+    }
+    tern__h2_goaway_final(c->h2, TERN__H2_NO_ERROR);
+    c->closing = true;
+    tern__loop_dirty(c->loop, c);
+}

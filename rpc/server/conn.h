@@ -1,0 +1,65 @@
+/* A connection of a server: its socket, its HTTP/2 session and its calls. Belongs to one loop; nobody
+ * else touches it. */
+#ifndef TERN__SERVER_CONN_H
+#define TERN__SERVER_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/heap.h"
+#include "base/list.h"
+#include "h2/session.h"
+#include "io/address.h"
+#include "server/call.h"
+
+typedef struct tern__conn {
+    struct tern__loop *loop;
+    int fd;
+    tern__h2 *h2;
+    tern__buf out;
+    tern__list node;       /* in the loop's connections */
+    tern__list dirty_node; /* in the loop's list of connections with something to write */
+    tern__list calls;
+    uint32_t n_calls;
+    tern__heap_node timer; /* handshake, later: a peer that takes nothing */
+    bool settings_seen;    /* the handshake is over */
+    bool want_out;         /* EPOLLOUT is armed */
+    bool paused;           /* EPOLLIN is off: too much is queued for the peer */
+    bool final_goaway, drained;
+    bool closing;          /* close as soon as what is queued has been sent */
+    char peer[TERN__ADDRESS_TEXT_MAX];
+} tern__conn;
+
+/* Takes a socket over; NULL when out of memory (the socket is closed). */
+tern__conn *tern__conn_new(struct tern__loop *loop, int fd, const tern__address *peer);
+/* Closes it: calls in handlers are cancelled and live on without a stream, the others are freed. */
+void tern__conn_free(tern__conn *c);
+
+/* The socket is readable or writable. Both may free the connection: it is not to be used after false. */
+bool tern__conn_readable(tern__conn *c);
+bool tern__conn_flush(tern__conn *c);
+/* Its timer has expired. */
+void tern__conn_expired(tern__conn *c);
+
+/* Begins the drain of this connection; ends it by force with UNAVAILABLE for what runs. */
+void tern__conn_drain(tern__conn *c);
+void tern__conn_cut(tern__conn *c);
+
+/* Answers a call and frees it when nobody needs it any more. */
+void tern__conn_complete(tern_server_call *call);
+/* The call's deadline has passed. */
+void tern__call_expired(tern_server_call *call);
+void tern__call_free(tern_server_call *call);
+
+/* request.c: events of the request side. */
+void tern__request_field(tern_server_call *call, const tern__h2_field *f);
+void tern__request_headers_end(tern_server_call *call);
+void tern__request_data(tern_server_call *call, const uint8_t *data, size_t len);
+void tern__request_end(tern_server_call *call);
+/* respond.c */
+void tern__respond(tern_server_call *call);
+void tern__respond_status(tern_server_call *call, tern_code code, const char *message);
+void tern__respond_http(tern_server_call *call, const char *status);
+
+#endif

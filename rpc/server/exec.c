@@ -1,0 +1,330 @@
+/* See exec.h. The owner word of a loop is changed by compare-and-swap only: whoever turns "epoch e, in a
+ * handler" into "epoch e+1" has taken the loop from the thread that runs the handler, and hands it to
+ * another through the list of orphans. */
+#include "server/exec.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "io/blocking.h"
+#include "io/clock.h"
+#include "server/loop.h"
+#include "server/server.h"
+
+/* The watchdog looks this often: a handler seen at two looks has run for one to two periods. */
+#define WATCHDOG_NS (TERN_LIMIT_SLOW_HANDLER_US * TERN__NS_PER_US / 2)
+/* Looks without any handler after which it goes to sleep until one starts. */
+#define WATCHDOG_IDLE_LOOKS 20
+
+/* The thread's handles, for joining. */
+struct thread_list {
+    uint32_t n;
+    pthread_t at[];
+};
+
+static struct thread_list *threads_of(tern_server *srv) { return srv->exec.threads; }
+
+int tern__exec_init(tern__exec *e, uint32_t n_loops, uint32_t handler_threads, uint32_t calls_max)
+{
+    memset(e, 0, sizeof *e);
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->work, NULL);
+    pthread_cond_init(&e->ended, NULL);
+    pthread_cond_init(&e->watchdog_cond, NULL);
+    tern__list_init(&e->calls);
+    e->calls_max = calls_max;
+    e->threads_max = n_loops + handler_threads;
+    e->orphans = calloc(n_loops, sizeof(struct tern__loop *));
+    e->threads = calloc(1, sizeof *e->threads + e->threads_max * sizeof(pthread_t));
+    return e->orphans && e->threads ? 0 : -ENOMEM;
+}
+
+void tern__exec_deinit(tern__exec *e)
+{
+    free(e->orphans);
+    free(e->threads);
+    pthread_cond_destroy(&e->watchdog_cond);
+    pthread_cond_destroy(&e->ended);
+    pthread_cond_destroy(&e->work);
+    pthread_mutex_destroy(&e->lock);
+}
+
+/* --- threads ---------------------------------------------------------------------------------------- */
+
+static void *thread_main(void *arg);
+
+static int start_thread(pthread_t *ret, void *(*fn)(void *), void *arg)
+{
+    sigset_t all, old;
+    sigfillset(&all); /* signals are the program's business, on its own threads */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rv = pthread_create(ret, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return -rv;
+}
+
+/* There is work: wake a sleeping thread, or start one. With the lock held. */
+static void want_thread(tern_server *srv)
+{
+    tern__exec *e = &srv->exec;
+    struct thread_list *t = threads_of(srv);
+    if (e->n_orphans + e->n_calls <= e->n_idle) {
+        pthread_cond_signal(&e->work);
+    } else if (t->n < e->threads_max) {
+        int rv = start_thread(&t->at[t->n], thread_main, srv);
+        if (rv == 0)
+            t->n++;
+        else
+            TERN__LOG(TERN_LOG_WARNING, "cannot start a thread for handlers: %s", strerror(-rv));
+    }
+    /* else every thread is busy: the first that is done takes the work */
+}
+
+/* With the lock held. */
+static void orphan(tern__loop *l)
+{
+    tern__exec *e = &l->server->exec;
+    e->orphans[e->n_orphans++] = l;
+    want_thread(l->server);
+}
+
+/* --- handlers --------------------------------------------------------------------------------------- */
+
+/* Runs the handler and its conclusion; false when the call is deferred and somebody else completes it. */
+static bool run_handler(tern_server_call *call)
+{
+    const tern__server_method *m = call->method;
+    tern_code code = tern_context_error(&call->context);
+    if (code == TERN_OK)
+        code = m->handler(m->self, call);
+    else
+        code = tern_server_call_fail(call, code, "the deadline passed before the handler ran");
+    if (call->deferred)
+        return atomic_fetch_or(&call->deferral, TERN__CALL_RETURNED) & TERN__CALL_FINISHED;
+    tern__server_call_conclude(call, code);
+    return true;
+}
+
+typedef struct inline_run {
+    tern__loop *loop;
+    uint64_t word;
+} inline_run;
+
+static uint64_t next_epoch(uint64_t word)
+{
+    return (word & ~(TERN__OWNER_EPOCH - 1)) + TERN__OWNER_EPOCH;
+}
+
+static void on_will_block(void *ctx)
+{
+    inline_run *run = ctx;
+    uint64_t expected = run->word;
+    if (!atomic_compare_exchange_strong(&run->loop->owner, &expected, next_epoch(run->word)))
+        return; /* lost already */
+    tern__exec *e = &run->loop->server->exec;
+    pthread_mutex_lock(&e->lock);
+    orphan(run->loop);
+    pthread_mutex_unlock(&e->lock);
+}
+
+static void kick_watchdog(tern__exec *e)
+{
+    if (!atomic_load(&e->watchdog_asleep))
+        return;
+    pthread_mutex_lock(&e->lock);
+    atomic_store(&e->watchdog_asleep, false);
+    pthread_cond_signal(&e->watchdog_cond);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* The loop's thread runs the handler; false when it lost the loop meanwhile. */
+static bool run_on_loop(tern__loop *l, tern_server_call *call)
+{
+    uint64_t word = atomic_load_explicit(&l->owner, memory_order_relaxed);
+    uint64_t count = (word + TERN__OWNER_NEXT_HANDLER) & (TERN__OWNER_EPOCH - 2);
+    inline_run run = { l, (word & ~(TERN__OWNER_EPOCH - 1)) | count | TERN__OWNER_IN_HANDLER };
+    const tern__blocking_hook hook = { on_will_block, &run };
+    atomic_store(&l->owner, run.word);
+    kick_watchdog(&l->server->exec);
+    const tern__blocking_hook *former = tern__blocking_set(&hook);
+    bool complete = run_handler(call);
+    tern__blocking_set(former);
+    uint64_t expected = run.word;
+    if (atomic_compare_exchange_strong(&l->owner, &expected, run.word & ~TERN__OWNER_IN_HANDLER)) {
+        if (complete)
+            tern__conn_complete(call);
+        return true;
+    }
+    if (complete)
+        tern__loop_post(l, call);
+    return false;
+}
+
+static void run_inline_only(tern_server_call *call)
+{
+    if (run_handler(call))
+        tern__conn_complete(call);
+}
+
+/* Gives the call to a thread of its own. */
+static void run_pooled(tern__loop *l, tern_server_call *call)
+{
+    tern__exec *e = &l->server->exec;
+    pthread_mutex_lock(&e->lock);
+    bool room = e->n_calls < e->calls_max;
+    if (room) {
+        tern__list_append(&e->calls, &call->pool_node);
+        e->n_calls++;
+        want_thread(l->server);
+    }
+    pthread_mutex_unlock(&e->lock);
+    if (!room) {
+        call->code = tern_server_call_fail(call, TERN_RESOURCE_EXHAUSTED,
+                                           "too many requests wait for a handler "
+                                           "(handlers_waiting_max)");
+        tern__conn_complete(call);
+    }
+}
+
+bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
+{
+    call->running = true;
+    l->n_running++;
+    /* A handler that goes on without the loop is watched by the deadline timer: whoever owns the loop
+     * then arms it. One that ends here takes it off the list again. */
+    if (call->timeout > 0)
+        tern__list_append(&l->unarmed, &call->node);
+    switch (call->method->execution) {
+    case TERN_EXEC_INLINE:
+        run_inline_only(call);
+        return true;
+    case TERN_EXEC_POOLED:
+        run_pooled(l, call);
+        return true;
+    default:
+        return run_on_loop(l, call);
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    tern_server *srv = arg;
+    tern__exec *e = &srv->exec;
+    pthread_mutex_lock(&e->lock);
+    for (;;) {
+        if (e->n_orphans) {
+            tern__loop *l = e->orphans[--e->n_orphans];
+            pthread_mutex_unlock(&e->lock);
+            bool over = tern__loop_run(l);
+            pthread_mutex_lock(&e->lock);
+            if (over && --e->n_loops_live == 0) {
+                uint64_t one = 1;
+                ssize_t n = write(srv->stop_fd, &one, sizeof one);
+                (void)n; /* an eventfd of this use is never full */
+                pthread_cond_broadcast(&e->ended);
+            }
+        } else if (e->n_calls) {
+            tern_server_call *call =
+                TERN__CONTAINER(tern__list_pop(&e->calls), tern_server_call, pool_node);
+            tern__loop *l = call->loop;
+            e->n_calls--;
+            pthread_mutex_unlock(&e->lock);
+            if (run_handler(call))
+                tern__loop_post(l, call);
+            pthread_mutex_lock(&e->lock);
+        } else if (e->stopping) {
+            break;
+        } else {
+            e->n_idle++;
+            pthread_cond_wait(&e->work, &e->lock);
+            e->n_idle--;
+        }
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* --- watchdog --------------------------------------------------------------------------------------- */
+
+/* Looks at every loop; takes those from handlers that were there at the last look too. True when some
+ * handler ran since. With the lock held. */
+static bool look(tern_server *srv)
+{
+    bool active = false;
+    for (uint32_t i = 0; i < srv->n_loops; i++) {
+        tern__loop *l = &srv->loops[i];
+        uint64_t word = atomic_load(&l->owner);
+        active |= word != l->watched || (word & TERN__OWNER_IN_HANDLER);
+        if (word == l->watched && (word & TERN__OWNER_IN_HANDLER)) {
+            uint64_t expected = word;
+            if (atomic_compare_exchange_strong(&l->owner, &expected, next_epoch(word)))
+                orphan(l);
+        }
+        l->watched = word;
+    }
+    return active;
+}
+
+static void *watchdog_main(void *arg)
+{
+    tern_server *srv = arg;
+    tern__exec *e = &srv->exec;
+    int idle = 0;
+    pthread_mutex_lock(&e->lock);
+    while (!e->stopping) {
+        idle = look(srv) ? 0 : idle + 1;
+        if (idle >= WATCHDOG_IDLE_LOOKS) {
+            atomic_store(&e->watchdog_asleep, true);
+            if (!look(srv)) /* a handler that began before it could see the flag */
+                while (atomic_load(&e->watchdog_asleep) && !e->stopping)
+                    pthread_cond_wait(&e->watchdog_cond, &e->lock);
+            atomic_store(&e->watchdog_asleep, false);
+            idle = 0;
+        }
+        struct timespec ts = tern__clock_timespec(tern__clock_now() + WATCHDOG_NS);
+        pthread_cond_clockwait(&e->watchdog_cond, &e->lock, CLOCK_MONOTONIC, &ts);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+int tern__exec_start(tern_server *srv)
+{
+    tern__exec *e = &srv->exec;
+    int rv = start_thread(&e->watchdog, watchdog_main, srv);
+    if (rv)
+        return rv;
+    e->watchdog_runs = true;
+    pthread_mutex_lock(&e->lock);
+    e->n_loops_live = srv->n_loops;
+    for (uint32_t i = 0; i < srv->n_loops; i++)
+        orphan(&srv->loops[i]);
+    rv = threads_of(srv)->n ? 0 : -EAGAIN;
+    if (rv)
+        e->n_orphans = e->n_loops_live = 0;
+    pthread_mutex_unlock(&e->lock);
+    return rv;
+}
+
+void tern__exec_join(tern_server *srv)
+{
+    tern__exec *e = &srv->exec;
+    pthread_mutex_lock(&e->lock);
+    while (e->n_loops_live)
+        pthread_cond_wait(&e->ended, &e->lock);
+    e->stopping = true;
+    pthread_cond_broadcast(&e->work);
+    pthread_cond_broadcast(&e->watchdog_cond);
+    pthread_mutex_unlock(&e->lock);
+    for (uint32_t i = 0; i < threads_of(srv)->n; i++)
+        pthread_join(threads_of(srv)->at[i], NULL);
+    threads_of(srv)->n = 0;
+    if (e->watchdog_runs)
+        pthread_join(e->watchdog, NULL);
+    e->watchdog_runs = false;
+}

@@ -1,0 +1,348 @@
+/* See loop.h. A turn: completed calls, ready calls, deadlines, writes, timers, then epoll. Everything
+ * that was read in a turn is run before anything is written, so that the answers of a batch leave in
+ * one write for each connection; a turn whose handlers take long writes in between. */
+#include "server/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "io/clock.h"
+#include "io/socket.h"
+
+/* Handlers run between two looks at the connections that have answers to send. */
+#define READY_PER_FLUSH 64
+/* Connections accepted in a row. */
+#define ACCEPTS_PER_TURN 64
+/* Pause after running out of file descriptors: accepting would only spin. */
+#define ACCEPT_PAUSE_NS (100 * TERN__NS_PER_MS)
+/* Sockets that wait to be taken over by a loop. */
+#define INBOX_MAX 4096u
+
+/* Marks in epoll_data for what is not a connection. */
+static char wake_mark, listener_mark;
+
+int tern__loop_init(tern__loop *l, tern_server *srv)
+{
+    struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &wake_mark };
+    memset(l, 0, sizeof *l);
+    l->server = srv;
+    l->accept_again = TERN__TIME_NEVER;
+    tern__list_init(&l->conns);
+    tern__list_init(&l->dirty);
+    tern__list_init(&l->ready);
+    tern__list_init(&l->unarmed);
+    pthread_mutex_init(&l->inbox_lock, NULL);
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    l->read_buf = malloc(TERN__LOOP_READ_BYTES);
+    if (l->epoll_fd < 0 || l->event_fd < 0)
+        return -errno;
+    if (!l->read_buf)
+        return -ENOMEM;
+    return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->event_fd, &ev) ? -errno : 0;
+}
+
+void tern__loop_deinit(tern__loop *l)
+{
+    while (!tern__list_empty(&l->conns))
+        tern__conn_free(TERN__CONTAINER(l->conns.next, tern__conn, node));
+    for (uint32_t i = 0; i < l->n_inbox; i++)
+        close(l->inbox[i]);
+    free(l->inbox);
+    free(l->inbox_peers);
+    free(l->read_buf);
+    tern__heap_deinit(&l->timers);
+    tern__heap_deinit(&l->deadlines);
+    tern__pool_deinit(&l->pool);
+    pthread_mutex_destroy(&l->inbox_lock);
+    if (l->epoll_fd >= 0)
+        close(l->epoll_fd);
+    if (l->event_fd >= 0)
+        close(l->event_fd);
+}
+
+void tern__loop_ready(tern__loop *l, tern_server_call *call)
+{
+    tern__list_remove(&call->node); /* from unarmed: it is armed again when its handler is detached */
+    call->queued = true;
+    tern__list_append(&l->ready, &call->node);
+}
+
+void tern__loop_dirty(tern__loop *l, tern__conn *c)
+{
+    if (tern__list_empty(&c->dirty_node))
+        tern__list_append(&l->dirty, &c->dirty_node);
+}
+
+/* --- from other threads ----------------------------------------------------------------------------- */
+
+/* A loop that is awake looks at `done` and `poked` before it sleeps: no system call for it. */
+static void rouse(tern__loop *l)
+{
+    if (!atomic_exchange(&l->sleeping, false))
+        return;
+    uint64_t one = 1;
+    ssize_t n = write(l->event_fd, &one, sizeof one);
+    (void)n; /* full means that a wake-up is under way */
+}
+
+void tern__loop_wake(tern__loop *l)
+{
+    atomic_store(&l->poked, true);
+    rouse(l);
+}
+
+void tern__loop_post(tern__loop *l, tern_server_call *call)
+{
+    tern_server_call *head = atomic_load_explicit(&l->done, memory_order_relaxed);
+    do
+        call->next_done = head;
+    while (!atomic_compare_exchange_weak(&l->done, &head, call));
+    rouse(l);
+}
+
+int tern__loop_hand_over(tern__loop *l, int fd, const tern__address *peer)
+{
+    int rv = 0;
+    pthread_mutex_lock(&l->inbox_lock);
+    if (l->n_inbox == l->inbox_cap) {
+        uint32_t cap = l->inbox_cap ? 2 * l->inbox_cap : 16;
+        int *fds = cap <= INBOX_MAX ? realloc(l->inbox, cap * sizeof *fds) : NULL;
+        if (fds)
+            l->inbox = fds;
+        tern__address *peers = fds ? realloc(l->inbox_peers, cap * sizeof *peers) : NULL;
+        if (peers) {
+            l->inbox_peers = peers;
+            l->inbox_cap = cap;
+        } else {
+            rv = -ENOMEM;
+        }
+    }
+    if (!rv) {
+        l->inbox[l->n_inbox] = fd;
+        l->inbox_peers[l->n_inbox++] = *peer;
+    }
+    pthread_mutex_unlock(&l->inbox_lock);
+    if (!rv)
+        tern__loop_wake(l);
+    return rv;
+}
+
+static void take_inbox(tern__loop *l)
+{
+    pthread_mutex_lock(&l->inbox_lock);
+    for (uint32_t i = 0; i < l->n_inbox; i++) {
+        if (l->draining)
+            close(l->inbox[i]);
+        else
+            tern__conn_new(l, l->inbox[i], &l->inbox_peers[i]);
+    }
+    l->n_inbox = 0;
+    pthread_mutex_unlock(&l->inbox_lock);
+}
+
+static void take_done(tern__loop *l)
+{
+    tern_server_call *call = atomic_exchange(&l->done, NULL);
+    while (call) {
+        tern_server_call *next = call->next_done;
+        tern__conn_complete(call);
+        call = next;
+    }
+}
+
+/* --- listeners -------------------------------------------------------------------------------------- */
+
+static void listen_on(tern__loop *l, bool on)
+{
+    tern_server *srv = l->server;
+    if (l->listening == on)
+        return;
+    l->listening = on;
+    for (uint32_t i = 0; i < srv->n_listeners; i++) {
+        struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &listener_mark };
+        epoll_ctl(l->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, srv->listeners[i].fd, &ev);
+    }
+}
+
+/* No more connections: clients that try get "connection refused" at once and go elsewhere. */
+static void stop_listening(tern__loop *l)
+{
+    tern_server *srv = l->server;
+    listen_on(l, false);
+    if (l != srv->loops)
+        return;
+    for (uint32_t i = 0; i < srv->n_listeners; i++)
+        tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
+}
+
+static void place(tern__loop *l, int fd, const tern__address *peer)
+{
+    tern_server *srv = l->server;
+    if (atomic_load(&srv->n_conns) >= srv->opt.connections_max) {
+        TERN__LOG(TERN_LOG_WARNING, "a connection was closed at once: there are %u already "
+                                    "(connections_max)", srv->opt.connections_max);
+        close(fd);
+        return;
+    }
+    tern__loop *to = &srv->loops[l->next_loop++ % srv->n_loops];
+    if (to == l)
+        tern__conn_new(l, fd, peer);
+    else if (tern__loop_hand_over(to, fd, peer))
+        close(fd);
+}
+
+static void accept_all(tern__loop *l)
+{
+    tern_server *srv = l->server;
+    for (uint32_t i = 0; i < srv->n_listeners; i++) {
+        for (int n = 0; n < ACCEPTS_PER_TURN; n++) {
+            tern__address peer;
+            int fd = tern__socket_accept(srv->listeners[i].fd, &peer);
+            if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+                TERN__LOG(TERN_LOG_WARNING, "cannot accept connections: %s; pausing",
+                          strerror(-fd));
+                listen_on(l, false);
+                l->accept_again = tern__clock_now() + ACCEPT_PAUSE_NS;
+                return;
+            }
+            if (fd == -EAGAIN)
+                break;
+            if (fd >= 0)
+                place(l, fd, &peer);
+        }
+    }
+}
+
+/* --- a turn ----------------------------------------------------------------------------------------- */
+
+static bool run_ready(tern__loop *l)
+{
+    for (int n = 0; n < READY_PER_FLUSH; n++) {
+        tern__list *node = tern__list_pop(&l->ready);
+        if (!node)
+            return true;
+        tern_server_call *call = TERN__CONTAINER(node, tern_server_call, node);
+        call->queued = false;
+        if (!tern__exec_dispatch(l, call))
+            return false;
+    }
+    return true;
+}
+
+static void arm_deadlines(tern__loop *l)
+{
+    tern__list *node;
+    while ((node = tern__list_pop(&l->unarmed))) {
+        tern_server_call *call = TERN__CONTAINER(node, tern_server_call, node);
+        if (!tern__heap_node_linked(&call->timer) &&
+            tern__heap_insert(&l->deadlines, &call->timer, call->context.deadline))
+            tern__call_expired(call); /* no memory for its timer: better early than never */
+    }
+}
+
+static void flush_all(tern__loop *l)
+{
+    tern__list *node;
+    while ((node = tern__list_pop(&l->dirty)))
+        tern__conn_flush(TERN__CONTAINER(node, tern__conn, dirty_node));
+}
+
+static void run_timers(tern__loop *l, int64_t now)
+{
+    tern__heap_node *node;
+    while ((node = tern__heap_min(&l->deadlines)) && node->key <= now) {
+        tern__heap_remove(&l->deadlines, node);
+        tern__call_expired(TERN__CONTAINER(node, tern_server_call, timer));
+    }
+    while ((node = tern__heap_min(&l->timers)) && node->key <= now) {
+        tern__heap_remove(&l->timers, node);
+        tern__conn_expired(TERN__CONTAINER(node, tern__conn, timer));
+    }
+    if (l->accept_again <= now && !l->draining) {
+        l->accept_again = TERN__TIME_NEVER;
+        listen_on(l, true);
+    }
+}
+
+static void look_for_drain(tern__loop *l, int64_t now)
+{
+    tern_server *srv = l->server;
+    if (!atomic_load(&srv->draining))
+        return;
+    if (!l->draining) {
+        l->draining = true;
+        stop_listening(l);
+        for (tern__list *n = l->conns.next; n != &l->conns; n = n->next)
+            tern__conn_drain(TERN__CONTAINER(n, tern__conn, node));
+    }
+    if (!l->cut && now >= atomic_load(&srv->cut_at)) {
+        l->cut = true;
+        for (tern__list *n = l->conns.next; n != &l->conns; n = n->next)
+            tern__conn_cut(TERN__CONTAINER(n, tern__conn, node));
+    }
+}
+
+static void wait_for_events(tern__loop *l, int64_t now)
+{
+    struct epoll_event ev[TERN__LOOP_EVENTS];
+    int64_t until = l->accept_again;
+    if (l->timers.n)
+        until = tern__time_min(until, l->timers.nodes[0]->key);
+    if (l->deadlines.n)
+        until = tern__time_min(until, l->deadlines.nodes[0]->key);
+    if (l->draining && !l->cut)
+        until = tern__time_min(until, atomic_load(&l->server->cut_at));
+    int timeout = tern__clock_poll_ms(now, until);
+    if (!tern__list_empty(&l->ready) || !tern__list_empty(&l->dirty))
+        timeout = 0;
+    atomic_store(&l->sleeping, true);
+    if (atomic_load(&l->done) || atomic_load(&l->poked))
+        timeout = 0;
+    int n = epoll_wait(l->epoll_fd, ev, TERN__LOOP_EVENTS, timeout);
+    atomic_store(&l->sleeping, false);
+    for (int i = 0; i < n; i++) {
+        if (ev[i].data.ptr == &wake_mark) {
+            uint64_t count;
+            ssize_t got = read(l->event_fd, &count, sizeof count);
+            (void)got; /* non-blocking; only the wake-up counts */
+        } else if (ev[i].data.ptr == &listener_mark) {
+            accept_all(l);
+        } else {
+            tern__conn *c = ev[i].data.ptr;
+            if (ev[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR) && !tern__conn_readable(c))
+                continue;
+            if (ev[i].events & EPOLLOUT)
+                tern__loop_dirty(l, c);
+        }
+    }
+}
+
+bool tern__loop_run(tern__loop *l)
+{
+    if (l == l->server->loops && !atomic_load(&l->server->draining) &&
+        l->accept_again == TERN__TIME_NEVER)
+        listen_on(l, true);
+    for (;;) {
+        if (atomic_exchange(&l->poked, false))
+            take_inbox(l);
+        take_done(l);
+        if (!run_ready(l))
+            return false;
+        arm_deadlines(l);
+        flush_all(l);
+        int64_t now = tern__clock_now();
+        run_timers(l, now);
+        look_for_drain(l, now);
+        flush_all(l);
+        if (l->draining && l->n_conns == 0 && l->n_running == 0)
+            return true;
+        wait_for_events(l, now);
+    }
+}

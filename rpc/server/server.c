@@ -1,0 +1,332 @@
+/* See tern/server.h: making, starting, draining and ending a server. */
+#include "server/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/time.h"
+#include "io/clock.h"
+#include "io/socket.h"
+#include "server/loop.h"
+#include "wire/path.h"
+
+static uint32_t or_default(uint32_t value, uint32_t fallback) { return value ? value : fallback; }
+
+static uint32_t cpus_available(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+static void fill_options(tern_server_options *o)
+{
+    o->loops = or_default(o->loops, cpus_available());
+    o->handler_threads_max = or_default(o->handler_threads_max, TERN_LIMIT_HANDLER_THREADS);
+    o->handlers_waiting_max = or_default(o->handlers_waiting_max, TERN_LIMIT_HANDLERS_WAITING);
+    o->connections_max = or_default(o->connections_max, TERN_LIMIT_CONNECTIONS);
+    o->concurrent_streams_max =
+        or_default(o->concurrent_streams_max, TERN_LIMIT_CONCURRENT_STREAMS);
+    o->handshake_timeout_ms = or_default(o->handshake_timeout_ms, TERN_LIMIT_HANDSHAKE_MS);
+    o->drain_grace_ms = or_default(o->drain_grace_ms, TERN_LIMIT_DRAIN_GRACE_MS);
+    if (!o->receive_message_bytes_max)
+        o->receive_message_bytes_max = TERN_LIMIT_RECEIVE_MESSAGE_BYTES;
+}
+
+tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, tern_status *reterr)
+{
+    static const tern_server_options defaults = TERN_SERVER_OPTIONS_INIT;
+    if (!opts)
+        opts = &defaults;
+    if (opts->size != sizeof *opts)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "tern_server_options.size is %zu, this library's is %zu: begin with "
+                               "TERN_SERVER_OPTIONS_INIT",
+                               opts->size, sizeof *opts);
+    tern_server *srv = calloc(1, sizeof *srv);
+    if (!srv)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a server");
+    srv->opt = *opts;
+    fill_options(&srv->opt);
+    pthread_mutex_init(&srv->lock, NULL);
+    atomic_init(&srv->cut_at, TERN__TIME_NEVER);
+    srv->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (srv->stop_fd < 0 || tern__exec_init(&srv->exec, srv->opt.loops, srv->opt.handler_threads_max,
+                                            srv->opt.handlers_waiting_max)) {
+        tern_server_free(srv);
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "out of memory or file descriptors for a server");
+    }
+    *ret = srv;
+    return TERN_OK;
+}
+
+/* A piece of memory that goes with the server. */
+struct tern__owned {
+    struct tern__owned *next;
+    _Alignas(16) unsigned char bytes[];
+};
+
+void *tern__server_own(tern_server *srv, size_t size)
+{
+    struct tern__owned *o = calloc(1, sizeof *o + size);
+    if (!o)
+        return NULL;
+    o->next = srv->owned;
+    srv->owned = o;
+    return o->bytes;
+}
+
+static void free_owned(tern_server *srv)
+{
+    while (srv->owned) {
+        struct tern__owned *next = srv->owned->next;
+        free(srv->owned);
+        srv->owned = next;
+    }
+}
+
+static void free_map(tern__strmap *m)
+{
+    for (uint32_t i = 0; i < m->cap; i++)
+        if (m->slots[i].key)
+            free(m->slots[i].value);
+    tern__strmap_deinit(m);
+}
+
+void tern_server_free(tern_server *srv)
+{
+    if (!srv)
+        return;
+    if (srv->started) {
+        atomic_store(&srv->cut_at, tern__clock_now());
+        tern_server_drain(srv, 1);
+        tern_server_wait(srv);
+    }
+    for (uint32_t i = 0; i < srv->n_loops; i++)
+        tern__loop_deinit(&srv->loops[i]);
+    free(srv->loops);
+    for (uint32_t i = 0; i < srv->n_listeners; i++)
+        tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
+    free_map(&srv->methods);
+    free_map(&srv->services);
+    free_owned(srv);
+    tern__exec_deinit(&srv->exec);
+    if (srv->stop_fd >= 0)
+        close(srv->stop_fd);
+    pthread_mutex_destroy(&srv->lock);
+    free(srv);
+}
+
+/* --- services --------------------------------------------------------------------------------------- */
+
+static tern__server_service *service_get(tern_server *srv, const char *name, size_t len)
+{
+    tern__server_service *s = tern__strmap_get(&srv->services, name, len);
+    if (s || !(s = calloc(1, sizeof *s + len + 1)))
+        return s;
+    memcpy(s->name, name, len);
+    if (tern__strmap_put(&srv->services, s->name, len, s)) {
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+bool tern__server_has_service(const tern_server *srv, const char *name, size_t len)
+{
+    return tern__strmap_get(&srv->services, name, len) != NULL;
+}
+
+tern_code tern_server_add_raw(tern_server *srv, const tern_method *method, tern_raw_handler handler,
+                              void *self, tern_status *reterr)
+{
+    tern__path p;
+    if (tern__path_parse(method->path, strlen(method->path), &p))
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "\"%.200s\" is not a method path (/pkg.Service/Method)",
+                               method->path);
+    if (srv->methods.n >= TERN_LIMIT_METHODS)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "a server serves at most %u methods", TERN_LIMIT_METHODS);
+    tern__server_service *service = service_get(srv, p.service, p.service_len);
+    tern__server_method *m = service ? malloc(sizeof *m) : NULL;
+    if (!m)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for %s",
+                               method->path);
+    *m = (tern__server_method){ method, handler, self, service->execution };
+    int rv = tern__strmap_put(&srv->methods, method->path, strlen(method->path), m);
+    if (rv == 0)
+        return TERN_OK;
+    free(m);
+    if (rv == -EEXIST)
+        return tern_status_set(reterr, TERN_ALREADY_EXISTS, "%s is served already", method->path);
+    return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for %s", method->path);
+}
+
+void tern_server_set_execution(tern_server *srv, const char *service, tern_execution exec)
+{
+    size_t len = strlen(service);
+    tern__server_service *s = service_get(srv, service, len);
+    if (s)
+        s->execution = exec;
+    for (uint32_t i = 0; i < srv->methods.cap; i++) {
+        const tern__strmap_slot *slot = &srv->methods.slots[i];
+        if (slot->key && slot->key_len > len + 1 && slot->key[len + 1] == '/' &&
+            memcmp(slot->key + 1, service, len) == 0)
+            ((tern__server_method *)slot->value)->execution = exec;
+    }
+}
+
+int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx)
+{
+    if (srv->n_hooks == TERN__DRAIN_HOOKS_MAX)
+        return -ENOSPC;
+    srv->hooks[srv->n_hooks++] = (tern__drain_hook){ fn, ctx };
+    return 0;
+}
+
+/* --- listening and running -------------------------------------------------------------------------- */
+
+static tern_code listen_one(tern_server *srv, const tern__address *a, uint16_t *ret_port,
+                            tern_status *reterr)
+{
+    char text[TERN__ADDRESS_TEXT_MAX];
+    tern__address bound;
+    if (srv->n_listeners == TERN_LIMIT_LISTENERS)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "a server listens on at most %u addresses", TERN_LIMIT_LISTENERS);
+    int fd = tern__socket_listen(a, &bound);
+    if (fd < 0) {
+        tern__address_text(a, text);
+        return tern_status_set(reterr, TERN_UNAVAILABLE, "cannot listen on %s: %s%s", text,
+                               strerror(-fd),
+                               fd == -EADDRINUSE ? " (is another server running?)" : "");
+    }
+    srv->listeners[srv->n_listeners].fd = fd;
+    srv->listeners[srv->n_listeners++].address = bound;
+    if (ret_port)
+        *ret_port = bound.u.sa.sa_family == AF_INET    ? ntohs(bound.u.in.sin_port)
+                    : bound.u.sa.sa_family == AF_INET6 ? ntohs(bound.u.in6.sin6_port)
+                                                       : 0;
+    return TERN_OK;
+}
+
+tern_code tern_server_listen(tern_server *srv, const char *address, uint16_t *ret_port,
+                             tern_status *reterr)
+{
+    tern__target target;
+    tern_code code = tern__target_parse(address, &target, reterr);
+    if (code == TERN_OK && !target.literal)
+        code = tern__target_lookup(target.host, target.port, &target.addresses, reterr);
+    for (uint32_t i = 0; i < target.addresses.n && code == TERN_OK; i++) {
+        code = listen_one(srv, &target.addresses.at[i], ret_port, reterr);
+        if (!target.literal)
+            break; /* a name may stand for several families: the first will do */
+    }
+    return code;
+}
+
+tern_code tern_server_start(tern_server *srv, tern_status *reterr)
+{
+    int rv = 0;
+    if (srv->started)
+        return tern_status_set(reterr, TERN_FAILED_PRECONDITION, "the server runs already");
+    srv->loops = calloc(srv->opt.loops, sizeof *srv->loops);
+    if (!srv->loops)
+        rv = -ENOMEM;
+    while (!rv && srv->n_loops < srv->opt.loops)
+        rv = tern__loop_init(&srv->loops[srv->n_loops++], srv);
+    if (!rv)
+        rv = tern__exec_start(srv);
+    if (rv)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "cannot start the server: %s",
+                               strerror(-rv));
+    srv->started = true;
+    return TERN_OK;
+}
+
+void tern_server_drain(tern_server *srv, uint32_t grace_ms)
+{
+    int64_t grace = tern__ms_to_ns(grace_ms ? grace_ms : srv->opt.drain_grace_ms);
+    int64_t cut = tern__time_add(tern__clock_now(), grace);
+    bool first = !atomic_load(&srv->draining);
+    pthread_mutex_lock(&srv->lock);
+    if (cut < atomic_load(&srv->cut_at))
+        atomic_store(&srv->cut_at, cut);
+    first = !atomic_exchange(&srv->draining, true);
+    pthread_mutex_unlock(&srv->lock);
+    for (uint32_t i = 0; first && i < srv->n_hooks; i++)
+        srv->hooks[i].fn(srv->hooks[i].ctx);
+    for (uint32_t i = 0; i < srv->n_loops; i++)
+        tern__loop_wake(&srv->loops[i]);
+}
+
+void tern_server_wait(tern_server *srv)
+{
+    pthread_mutex_lock(&srv->lock);
+    bool join = srv->started && !srv->joined;
+    srv->joined |= join;
+    pthread_mutex_unlock(&srv->lock);
+    if (join)
+        tern__exec_join(srv);
+}
+
+void tern_server_block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* Waits for the server's end; the first signal drains, the second cuts. */
+static void wait_for_signals(tern_server *srv, int signal_fd)
+{
+    uint32_t grace = 0;
+    for (;;) {
+        struct pollfd p[2] = { { .fd = srv->stop_fd, .events = POLLIN },
+                               { .fd = signal_fd, .events = POLLIN } };
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return;
+        if (p[0].revents)
+            return;
+        struct signalfd_siginfo info;
+        if (p[1].revents && read(signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+            TERN__LOG(TERN_LOG_INFO, "signal %u: %s", info.ssi_signo,
+                      grace ? "stopping at once" : "draining");
+            tern_server_drain(srv, grace);
+            grace = 1;
+        }
+    }
+}
+
+tern_code tern_server_run(tern_server *srv, tern_status *reterr)
+{
+    sigset_t set;
+    tern_server_block_signals();
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    int signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_fd < 0)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "cannot wait for signals: %s",
+                               strerror(errno));
+    tern_code code = srv->started ? TERN_OK : tern_server_start(srv, reterr);
+    if (code == TERN_OK) {
+        wait_for_signals(srv, signal_fd);
+        tern_server_wait(srv);
+    }
+    close(signal_fd);
+    return code;
+}

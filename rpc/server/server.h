@@ -1,0 +1,64 @@
+/* Inside of tern_server. */
+#ifndef TERN__SERVER_SERVER_H
+#define TERN__SERVER_SERVER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <tern/limits.h>
+#include <tern/server.h>
+
+#include "base/strmap.h"
+#include "io/address.h"
+#include "server/exec.h"
+
+struct tern__loop;
+
+/* Called once when a drain begins. */
+typedef struct tern__drain_hook {
+    void (*fn)(void *ctx);
+    void *ctx;
+} tern__drain_hook;
+
+#define TERN__DRAIN_HOOKS_MAX 8u
+
+struct tern_server {
+    tern_server_options opt; /* filled */
+    tern__strmap methods;    /* path → tern__server_method */
+    tern__strmap services;   /* name → tern__server_service */
+    struct {
+        int fd;
+        tern__address address;
+    } listeners[TERN_LIMIT_LISTENERS];
+    uint32_t n_listeners;
+    tern__drain_hook hooks[TERN__DRAIN_HOOKS_MAX];
+    uint32_t n_hooks;
+
+    struct tern__owned *owned; /* memory that goes with the server */
+
+    struct tern__loop *loops;
+    uint32_t n_loops;
+    tern__exec exec;
+    atomic_uint n_conns;
+
+    pthread_mutex_t lock;
+    bool started, joined;
+    atomic_bool draining;
+    _Atomic int64_t cut_at; /* ns: running calls end then; TIME_NEVER before a drain */
+    int stop_fd;            /* eventfd: readable when the server has stopped */
+};
+
+/* A service as it is known: for messages and execution. */
+typedef struct tern__server_service {
+    tern_execution execution;
+    char name[];
+} tern__server_service;
+
+bool tern__server_has_service(const tern_server *srv, const char *name, size_t len);
+/* Memory that lives as long as the server, for what is registered with it; NULL when out of memory. */
+void *tern__server_own(tern_server *srv, size_t size);
+/* 0 or -ENOSPC. Before start. */
+int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx);
+
+#endif

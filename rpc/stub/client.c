@@ -1,0 +1,63 @@
+/* The client's side of generated stubs: a typed unary call over protobuf-c. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include <tern/stub.h>
+
+#include "client/call.h"
+#include "stub/budget.h"
+#include "stub/codec.h"
+
+typedef struct typed_call {
+    const tern_method *method;
+    const ProtobufCMessage *request;
+    ProtobufCMessage *response;
+} typed_call;
+
+static void pack(uint8_t *out, void *ctx)
+{
+    const typed_call *call = ctx;
+    protobuf_c_message_pack(call->request, out);
+}
+
+static void *heap_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return malloc(size);
+}
+
+static void heap_free(void *ctx, void *ptr)
+{
+    (void)ctx;
+    free(ptr);
+}
+
+static tern_code unpack(const uint8_t *data, size_t len, tern_status *reterr, void *ctx)
+{
+    typed_call *call = ctx;
+    tern__decode_budget budget = {
+        .alloc = heap_alloc,
+        .release = heap_free,
+        .left = tern__decode_bytes_max(len),
+    };
+    call->response = tern__codec_unpack(call->method->response_type, data, len, &budget, reterr);
+    return call->response ? TERN_OK : reterr->code;
+}
+
+tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
+                          const tern_call_options *opts, const ProtobufCMessage *request,
+                          ProtobufCMessage **ret, tern_status *reterr)
+{
+    assert(request->descriptor == method->request_type);
+    typed_call call = { .method = method, .request = request };
+    const tern__call_codec codec = {
+        .request_len = protobuf_c_message_get_packed_size(request),
+        .pack = pack,
+        .unpack = unpack,
+        .ctx = &call,
+    };
+    tern_code code = tern__call_unary(ch, method, opts, &codec, reterr);
+    if (code == TERN_OK)
+        *ret = call.response;
+    return code;
+}
