@@ -1,0 +1,227 @@
+/* Different elements of a .proto can come out with one name in C: case is folded ("fooBar" and
+ * "foobar"), dots and capitals both become underscores (method BarBaz of service Foo, method Baz of
+ * service FooBar). The compiler would find that too, but in generated code, where nobody can tell
+ * what to change. So every name that will be defined is collected with the element that it comes
+ * from, and two equal ones are reported with both elements. */
+#include "codegen/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "codegen/defaults.h"
+#include "codegen/names.h"
+
+/* A name in C and the element it stands for. */
+typedef struct claim {
+    const char *name;
+    const char *element; /* "message foo.Bar" */
+    size_t order;
+} claim;
+
+/* The names of one scope of C: a file, or a struct. */
+typedef struct scope {
+    cg_model *m;
+    const cg_file *file;
+    claim *claims;
+    size_t n, capacity;
+} scope;
+
+static void add(scope *s, const char *name, const char *element)
+{
+    if (s->n == s->capacity) {
+        s->capacity = s->capacity ? 2 * s->capacity : 64;
+        s->claims = cg_realloc(s->claims, s->capacity * sizeof(*s->claims));
+    }
+    s->claims[s->n].name = name;
+    s->claims[s->n].element = element;
+    s->claims[s->n].order = s->n;
+    s->n++;
+}
+
+static void add_suffixed(scope *s, const char *name, const char *suffix, const char *element)
+{
+    add(s, cg_printf(s->m->arena, "%s%s", name, suffix), element);
+}
+
+static int compare_claims(const void *a, const void *b)
+{
+    const claim *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+
+    return order ? order : x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* Looks for equal names, and empties the scope. */
+static int settle(scope *s)
+{
+    int r = 0;
+    size_t i;
+
+    if (s->n > 0)
+        qsort(s->claims, s->n, sizeof(*s->claims), compare_claims);
+    for (i = 1; i < s->n && r == 0; i++)
+        if (strcmp(s->claims[i - 1].name, s->claims[i].name) == 0)
+            r = cg_fail(s->m, "%s: %s and %s would both be called \"%s\" in C: rename one of them",
+                        s->file->name, s->claims[i - 1].element, s->claims[i].element,
+                        s->claims[i].name);
+    free(s->claims);
+    s->claims = NULL;
+    s->n = s->capacity = 0;
+    return r;
+}
+
+/* --- structs --------------------------------------------------------------------------------------- */
+
+static int check_field(cg_model *m, const cg_message *msg, const cg_field *f)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+
+    if (!*f->name || (f->name[0] >= '0' && f->name[0] <= '9') ||
+        f->name[strspn(f->name, letters)] != '\0')
+        return cg_fail(m, "%s: message %s has a field named \"%s\", which is no identifier",
+                       msg->file->name, msg->names.full, f->name);
+    if (strcmp(f->member, msg->base) == 0)
+        return cg_fail(m, "%s: field %s.%s has the name of the member that every message begins "
+                          "with: rename the field, or rename that member by option "
+                          "(pb_c_msg).base_field_name of <protobuf-c/protobuf-c.proto>",
+                       msg->file->name, msg->names.full, f->name);
+    return cg_default_check(m, msg, f);
+}
+
+static int check_members(cg_model *m, const cg_message *msg)
+{
+    scope s = {m, msg->file, NULL, 0, 0};
+    size_t i;
+
+    for (i = 0; i < msg->n_fields; i++) {
+        const cg_field *f = &msg->fields[i];
+        const char *element = cg_printf(m->arena, "field %s.%s", msg->names.full, f->name);
+
+        add(&s, f->member, element);
+        if (f->has_flag)
+            add(&s, cg_printf(m->arena, "has_%s", f->member), element);
+        if (f->label == CG_REPEATED)
+            add(&s, cg_printf(m->arena, "n_%s", f->member), element);
+    }
+    for (i = 0; i < msg->n_oneofs; i++)
+        add_suffixed(&s, msg->oneofs[i].member, "_case",
+                     cg_printf(m->arena, "oneof %s.%s", msg->names.full, msg->oneofs[i].name));
+    add(&s, msg->base, cg_printf(m->arena, "the first member of message %s", msg->names.full));
+    return settle(&s);
+}
+
+static int check_message(cg_model *m, const cg_message *msg)
+{
+    size_t i;
+
+    for (i = 0; i < msg->n_fields; i++)
+        if (check_field(m, msg, &msg->fields[i]) < 0)
+            return -1;
+    if (check_members(m, msg) < 0)
+        return -1;
+    for (i = 0; i < msg->n_messages; i++)
+        if (check_message(m, &msg->messages[i]) < 0)
+            return -1;
+    return 0;
+}
+
+/* --- the file -------------------------------------------------------------------------------------- */
+
+static void claim_enum(scope *s, const cg_enum *e)
+{
+    const char *element = cg_printf(s->m->arena, "enum %s", e->names.full);
+    size_t i;
+
+    add(s, e->names.type, element);
+    add_suffixed(s, e->names.lower, "__descriptor", element);
+    add_suffixed(s, e->names.lower, "__enum_values_by_number", element);
+    add_suffixed(s, e->names.lower, "__enum_values_by_name", element);
+    add_suffixed(s, e->names.lower, "__value_ranges", element);
+    add(s, cg_printf(s->m->arena, "_%s_IS_INT_SIZE", e->names.upper), element);
+    for (i = 0; i < e->n_values; i++)
+        add(s, e->values[i].c_name,
+            cg_printf(s->m->arena, "enum value %s.%s", e->names.full, e->values[i].name));
+}
+
+static void claim_oneof(scope *s, const cg_message *msg, const cg_oneof *o)
+{
+    const char *element = cg_printf(s->m->arena, "oneof %s.%s", msg->names.full, o->name);
+    size_t i;
+
+    add(s, o->type, element);
+    add_suffixed(s, o->upper, "__NOT_SET", element);
+    add(s, cg_printf(s->m->arena, "_%s__CASE_IS_INT_SIZE", o->upper), element);
+    for (i = 0; i < o->n_fields; i++)
+        add(s, cg_printf(s->m->arena, "%s_%s", o->upper,
+                         cg_camel_to_upper(s->m->arena, o->fields[i]->name)),
+            cg_printf(s->m->arena, "field %s.%s", msg->names.full, o->fields[i]->name));
+}
+
+static void claim_message(scope *s, const cg_message *msg)
+{
+    static const char *const functions[] = {"__get_packed_size", "__pack", "__pack_to_buffer",
+                                            "__unpack", "__free_unpacked"};
+    static const char *const tables[] = {"__descriptor", "__field_descriptors",
+                                         "__field_indices_by_name", "__number_ranges"};
+    const char *element = cg_printf(s->m->arena, "message %s", msg->names.full);
+    size_t i;
+
+    add(s, msg->names.type, element);
+    add_suffixed(s, msg->names.type, "_Closure", element);
+    add_suffixed(s, msg->names.upper, "__INIT", element);
+    if (msg->gen_init)
+        add_suffixed(s, msg->names.lower, "__init", element);
+    for (i = 0; msg->gen_pack && i < sizeof(functions) / sizeof(functions[0]); i++)
+        add_suffixed(s, msg->names.lower, functions[i], element);
+    for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        add_suffixed(s, msg->names.lower, tables[i], element);
+    for (i = 0; i < msg->n_fields; i++)
+        if (msg->fields[i].default_text)
+            add(s, msg->fields[i].default_name,
+                cg_printf(s->m->arena, "field %s.%s", msg->names.full, msg->fields[i].name));
+    for (i = 0; i < msg->n_oneofs; i++)
+        claim_oneof(s, msg, &msg->oneofs[i]);
+    for (i = 0; i < msg->n_enums; i++)
+        claim_enum(s, &msg->enums[i]);
+    for (i = 0; i < msg->n_messages; i++)
+        claim_message(s, &msg->messages[i]);
+}
+
+static void claim_service(scope *s, const cg_service *service)
+{
+    const char *element = cg_printf(s->m->arena, "service %s", service->full);
+    size_t i;
+
+    add(s, service->stub, element);
+    add_suffixed(s, service->stub, "_handlers", element);
+    add_suffixed(s, service->stub, "_register", element);
+    add_suffixed(s, service->stub, "_methods", element);
+    for (i = 0; i < service->n_methods; i++) {
+        const cg_method *method = &service->methods[i];
+        const char *name;
+
+        if (!cg_method_is_unary(method))
+            continue;
+        name = cg_printf(s->m->arena, "method %s.%s", service->full, method->name);
+        add(s, method->stub, name);
+        add_suffixed(s, method->stub, "_invoke", name);
+    }
+}
+
+int cg_check_file(cg_model *m, const cg_file *f)
+{
+    scope s = {m, f, NULL, 0, 0};
+    size_t i;
+
+    for (i = 0; m->params.messages && i < f->n_messages; i++) {
+        if (check_message(m, &f->messages[i]) < 0)
+            return -1;
+    }
+    for (i = 0; m->params.messages && i < f->n_messages; i++)
+        claim_message(&s, &f->messages[i]);
+    for (i = 0; m->params.messages && i < f->n_enums; i++)
+        claim_enum(&s, &f->enums[i]);
+    for (i = 0; i < f->n_services; i++)
+        claim_service(&s, &f->services[i]);
+    return settle(&s);
+}
