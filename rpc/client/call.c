@@ -36,6 +36,8 @@ typedef struct call {
     char timeout_text[TERN__TIMEOUT_TEXT_MAX];
     char attempts_text[4];
     tern__retry retry;
+    bool counted;          /* in the channel's calls */
+    tern_code former;      /* of an attempt that is being repeated; its message is in `status` */
     tern_status status;
 } call;
 
@@ -127,12 +129,17 @@ static tern_code admit(call *c, int64_t now, tern__breaker_ticket *ticket)
     tern_channel *ch = c->ch;
     tern__breaker_change change;
     pthread_mutex_lock(&ch->lock);
+    ch->stats.calls += !c->counted;
+    c->counted = true;
     tern__breaker_verdict verdict = tern__breaker_admit(&ch->breaker, now, ticket, &change);
     if (verdict == TERN__BREAKER_ADMIT)
         ch->stats.attempts++;
     pthread_mutex_unlock(&ch->lock);
     tern__channel_tell(ch, &change);
-    return verdict == TERN__BREAKER_ADMIT ? TERN_OK : reject(c, verdict);
+    if (verdict == TERN__BREAKER_ADMIT)
+        return TERN_OK;
+    /* A retry that the breaker stops ends with what the server said, which tells more. */
+    return c->former != TERN_OK ? c->former : reject(c, verdict);
 }
 
 /* Runs the stream; the outcome is in *s. A connection that took no stream is dropped on the way. */
@@ -151,6 +158,12 @@ static void run_stream(call *c, tern__transport *t, tern__client_stream *s)
         tern__subchannel_drop(&c->ch->sub, t);
 }
 
+static void keep_status(call *c, const tern__client_stream *s)
+{
+    c->status.code = s->status.code;
+    memcpy(c->status.message, s->status.message, strlen(s->status.message) + 1);
+}
+
 static tern_code deliver(call *c, tern__client_stream *s)
 {
     if (c->opts->ret_initial_metadata)
@@ -158,8 +171,7 @@ static tern_code deliver(call *c, tern__client_stream *s)
     if (c->opts->ret_trailing_metadata)
         tern__metadata_append_all(c->opts->ret_trailing_metadata, &s->trailing);
     if (s->status.code != TERN_OK) {
-        c->status.code = s->status.code;
-        memcpy(c->status.message, s->status.message, strlen(s->status.message) + 1);
+        keep_status(c, s);
         return s->status.code;
     }
     return c->codec->unpack(s->message, s->message_len, &c->status, c->codec->ctx);
@@ -174,10 +186,6 @@ static tern__retry_action judge(call *c, const tern__client_stream *s, tern__bre
     tern__retry_action action = TERN__RETRY_STOP;
     int64_t now = tern__clock_now();
     pthread_mutex_lock(&ch->lock);
-    if (s->fate == TERN__FATE_NEVER_SENT || s->fate == TERN__FATE_REFUSED)
-        tern__breaker_cancel(&ch->breaker, ticket);
-    else
-        tern__breaker_outcome(&ch->breaker, now, ticket, s->status.code, &change);
     if (s->status.code == TERN_OK) {
         tern__throttle_success(&ch->throttle);
     } else if (s->status.code != TERN_DEADLINE_EXCEEDED && s->status.code != TERN_CANCELLED) {
@@ -192,6 +200,11 @@ static tern__retry_action judge(call *c, const tern__client_stream *s, tern__bre
         ch->stats.retries += action == TERN__RETRY_AFTER;
         ch->stats.transparent_retries += action == TERN__RETRY_TRANSPARENT;
     }
+    /* What is repeated transparently says nothing of the server's health; a refusal that stays does. */
+    if (action == TERN__RETRY_TRANSPARENT || s->fate == TERN__FATE_NEVER_SENT)
+        tern__breaker_cancel(&ch->breaker, ticket);
+    else
+        tern__breaker_outcome(&ch->breaker, now, ticket, s->status.code, &change);
     pthread_mutex_unlock(&ch->lock);
     tern__channel_tell(ch, &change);
     return action;
@@ -225,8 +238,12 @@ static tern__retry_action attempt(call *c, tern_code *ret)
                              c->opts->ret_initial_metadata || c->opts->ret_trailing_metadata);
     run_stream(c, t, &s);
     tern__retry_action action = judge(c, &s, ticket, &delay);
-    if (action == TERN__RETRY_STOP)
+    if (action == TERN__RETRY_STOP) {
         *ret = deliver(c, &s);
+    } else {
+        keep_status(c, &s);
+        c->former = s.status.code;
+    }
     tern__client_stream_deinit(&s);
     tern__transport_unref(t);
     if (action == TERN__RETRY_AFTER &&
@@ -251,9 +268,8 @@ static tern_code run_call(call *c)
     tern_code code;
     tern_channel *ch = c->ch;
     tern__retry_init(&c->retry, &ch->opt.retry, may_repeat(c->method, c->opts->retry));
-    pthread_mutex_lock(&ch->lock);
-    ch->stats.calls++;
-    pthread_mutex_unlock(&ch->lock);
+    if (c->opts->retry == TERN_RETRY_NEVER)
+        c->retry.disabled = true;
     tern__blocking_announce();
     while (attempt(c, &code) != TERN__RETRY_STOP)
         ;
@@ -298,6 +314,8 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
     c.codec = codec;
     c.context = c.opts->context;
     c.attempts_at = 0;
+    c.counted = false;
+    c.former = TERN_OK;
     c.status.code = TERN_OK;
     c.status.message[0] = '\0';
     c.deadline = c.context ? c.context->deadline : TERN__TIME_NEVER;
