@@ -10,6 +10,7 @@
 #include <tern/limits.h>
 
 #include "base/arena.h"
+#include "base/sanitize.h"
 #include "base/time.h"
 #include "client/channel.h"
 #include "io/blocking.h"
@@ -344,6 +345,7 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
     }
     free(heap);
     tern__arena_deinit(&c.arena);
+    TERN__UNPOISON(stack_arena, sizeof stack_arena); /* the stack goes on to other uses */
     return code;
 }
 

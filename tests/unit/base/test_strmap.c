@@ -77,6 +77,30 @@ static void test_lengths_count(void **state)
     tern__strmap_deinit(&m);
 }
 
+/* Two keys with one hash, which no real text is likely to give: made by writing into the slots. */
+static void test_equal_hashes(void **state)
+{
+    (void)state;
+    static const char text[] = "collision";
+    tern__strmap donor = {0}, m = {0};
+    assert_int_equal(tern__strmap_put(&donor, text, 9, &values[0]), 0);
+    assert_int_equal(tern__strmap_put(&m, text, 3, &values[1]), 0);
+    tern__strmap_slot *from = donor.slots, *to = m.slots, moved;
+    while (!from->key)
+        from++;
+    while (!to->key)
+        to++;
+    moved = *to;
+    moved.hash = from->hash;
+    *to = (tern__strmap_slot){0};
+    m.slots[from - donor.slots] = moved;
+    assert_null(tern__strmap_get(&m, text, 9)); /* same hash, same beginning, another length */
+    assert_int_equal(tern__strmap_put(&m, text, 9, &values[2]), 0);
+    assert_ptr_equal(tern__strmap_get(&m, text, 9), &values[2]);
+    tern__strmap_deinit(&donor);
+    tern__strmap_deinit(&m);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -105,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_empty),     cmocka_unit_test(test_many_keys),
         cmocka_unit_test(test_twice),     cmocka_unit_test(test_lengths_count),
+        cmocka_unit_test(test_equal_hashes),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
