@@ -51,26 +51,30 @@ static int compare_claims(const void *a, const void *b)
     return order ? order : x->order < y->order ? -1 : x->order > y->order;
 }
 
-/* Looks for equal names, and empties the scope. */
+/* Looks for equal names and reports those that were claimed first: of everything that two messages
+ * share, the type says most. Empties the scope. */
 static int settle(scope *s)
 {
+    const claim *first = NULL;
     int r = 0;
     size_t i;
 
     if (s->n > 0)
         qsort(s->claims, s->n, sizeof(*s->claims), compare_claims);
-    for (i = 1; i < s->n && r == 0; i++)
-        if (strcmp(s->claims[i - 1].name, s->claims[i].name) == 0)
-            r = cg_fail(s->m, "%s: %s and %s would both be called \"%s\" in C: rename one of them",
-                        s->file->name, s->claims[i - 1].element, s->claims[i].element,
-                        s->claims[i].name);
+    for (i = 1; i < s->n; i++)
+        if (strcmp(s->claims[i - 1].name, s->claims[i].name) == 0 &&
+            (!first || s->claims[i].order < first[1].order))
+            first = &s->claims[i - 1];
+    if (first)
+        r = cg_fail(s->m, "%s: %s and %s would both be called \"%s\" in C: rename one of them",
+                    s->file->name, first[0].element, first[1].element, first[0].name);
     free(s->claims);
     s->claims = NULL;
     s->n = s->capacity = 0;
     return r;
 }
 
-/* --- structs --------------------------------------------------------------------------------------- */
+/* --- structs ---------------------------------------------------------------------------------- */
 
 static int check_field(cg_model *m, const cg_message *msg, const cg_field *f)
 {
@@ -81,16 +85,17 @@ static int check_field(cg_model *m, const cg_message *msg, const cg_field *f)
         return cg_fail(m, "%s: message %s has a field named \"%s\", which is no identifier",
                        msg->file->name, msg->names.full, f->name);
     if (strcmp(f->member, msg->base) == 0)
-        return cg_fail(m, "%s: field %s.%s has the name of the member that every message begins "
-                          "with: rename the field, or rename that member by option "
-                          "(pb_c_msg).base_field_name of <protobuf-c/protobuf-c.proto>",
+        return cg_fail(m,
+                       "%s: field %s.%s has the name of the member that every message begins "
+                       "with: rename the field, or rename that member by option "
+                       "(pb_c_msg).base_field_name of <protobuf-c/protobuf-c.proto>",
                        msg->file->name, msg->names.full, f->name);
     return cg_default_check(m, msg, f);
 }
 
 static int check_members(cg_model *m, const cg_message *msg)
 {
-    scope s = {m, msg->file, NULL, 0, 0};
+    scope s = { m, msg->file, NULL, 0, 0 };
     size_t i;
 
     for (i = 0; i < msg->n_fields; i++) {
@@ -125,7 +130,7 @@ static int check_message(cg_model *m, const cg_message *msg)
     return 0;
 }
 
-/* --- the file -------------------------------------------------------------------------------------- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 static void claim_enum(scope *s, const cg_enum *e)
 {
@@ -152,17 +157,18 @@ static void claim_oneof(scope *s, const cg_message *msg, const cg_oneof *o)
     add_suffixed(s, o->upper, "__NOT_SET", element);
     add(s, cg_printf(s->m->arena, "_%s__CASE_IS_INT_SIZE", o->upper), element);
     for (i = 0; i < o->n_fields; i++)
-        add(s, cg_printf(s->m->arena, "%s_%s", o->upper,
-                         cg_camel_to_upper(s->m->arena, o->fields[i]->name)),
+        add(s,
+            cg_printf(s->m->arena, "%s_%s", o->upper,
+                      cg_camel_to_upper(s->m->arena, o->fields[i]->name)),
             cg_printf(s->m->arena, "field %s.%s", msg->names.full, o->fields[i]->name));
 }
 
 static void claim_message(scope *s, const cg_message *msg)
 {
-    static const char *const functions[] = {"__get_packed_size", "__pack", "__pack_to_buffer",
-                                            "__unpack", "__free_unpacked"};
-    static const char *const tables[] = {"__descriptor", "__field_descriptors",
-                                         "__field_indices_by_name", "__number_ranges"};
+    static const char *const functions[] = { "__get_packed_size", "__pack", "__pack_to_buffer",
+                                             "__unpack", "__free_unpacked" };
+    static const char *const tables[] = { "__descriptor", "__field_descriptors",
+                                          "__field_indices_by_name", "__number_ranges" };
     const char *element = cg_printf(s->m->arena, "message %s", msg->names.full);
     size_t i;
 
@@ -195,22 +201,18 @@ static void claim_service(scope *s, const cg_service *service)
     add(s, service->stub, element);
     add_suffixed(s, service->stub, "_handlers", element);
     add_suffixed(s, service->stub, "_register", element);
-    add_suffixed(s, service->stub, "_methods", element);
     for (i = 0; i < service->n_methods; i++) {
         const cg_method *method = &service->methods[i];
-        const char *name;
 
-        if (!cg_method_is_unary(method))
-            continue;
-        name = cg_printf(s->m->arena, "method %s.%s", service->full, method->name);
-        add(s, method->stub, name);
-        add_suffixed(s, method->stub, "_invoke", name);
+        if (cg_method_is_unary(method))
+            add(s, method->stub,
+                cg_printf(s->m->arena, "method %s.%s", service->full, method->name));
     }
 }
 
 int cg_check_file(cg_model *m, const cg_file *f)
 {
-    scope s = {m, f, NULL, 0, 0};
+    scope s = { m, f, NULL, 0, 0 };
     size_t i;
 
     for (i = 0; m->params.messages && i < f->n_messages; i++) {

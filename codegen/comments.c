@@ -40,7 +40,7 @@ static int compare_locations(const void *a, const void *b)
 
 cg_comments cg_comments_new(cg_arena *a, const Google__Protobuf__SourceCodeInfo *info)
 {
-    cg_comments comments = {NULL, 0};
+    cg_comments comments = { NULL, 0 };
     size_t i;
 
     if (!info || info->n_location == 0)
@@ -81,7 +81,7 @@ char *cg_comment_at(cg_arena *a, const cg_comments *comments, const cg_path *pat
 /* Length of the valid UTF-8 character at p, 0 if there is none. *ret is its code point. */
 static size_t utf8_char(const unsigned char *p, uint32_t *ret)
 {
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     size_t len = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : 4;
     uint32_t c;
     size_t i;
@@ -128,13 +128,16 @@ static void put_line(cg_out *o, const char *line, size_t len)
         if (n == 1 && i < len && ((p[0] == '*' && p[1] == '/') || (p[0] == '/' && p[1] == '*')))
             cg_put(o, " ");
     }
-    if ((len > 0 && line[len - 1] == '\\') || (len > 2 && memcmp(line + len - 3, "?" "?/", 3) == 0))
+    if ((len > 0 && line[len - 1] == '\\') || (len > 2 && memcmp(line + len - 3,
+                                                                 "?"
+                                                                 "?/",
+                                                                 3) == 0))
         cg_put(o, "."); /* a line must not end in what joins it to the next */
 }
 
 char *cg_comment_text(cg_arena *a, const char *text)
 {
-    cg_out o = {NULL, 0, 0};
+    cg_out o = { NULL, 0, 0 };
     char *result;
     size_t blank_lines = 0;
 

@@ -31,15 +31,16 @@ typedef struct cg_comments {
 /* Collects them; `info` may be NULL. */
 cg_comments cg_comments_new(cg_arena *a, const Google__Protobuf__SourceCodeInfo *info);
 
-/* The text at `path`: what stands before the element, then what follows on its line, as lines with no
- * comment signs that are safe within a C comment. NULL when there is none. */
+/* The text at `path`: what stands before the element, then what follows on its line, as lines with
+ * no comment signs that are safe within a C comment. NULL when there is none. */
 char *cg_comment_at(cg_arena *a, const cg_comments *comments, const cg_path *path);
 
 /* Makes any text safe within a C comment: no end or begin of a comment, no joined lines, no control
  * or direction-changing characters, valid UTF-8. */
 char *cg_comment_text(cg_arena *a, const char *text);
 
-/* Writes `text` (from cg_comment_at(); NULL: nothing) as a C comment indented by `indent` spaces. */
+/* Writes `text` (from cg_comment_at(); NULL: nothing) as a C comment indented by `indent` spaces.
+ * */
 void cg_put_comment(cg_out *o, int indent, const char *text);
 
 #endif

@@ -1,7 +1,7 @@
 /* Defaults come from the descriptor as text. Numbers keep the digits that protoc wrote, which read
  * back as the very same value (protoc-gen-c shortens a float to 6 digits), and get what C wants: a
- * suffix, and an expression for the least integers, which have no literal in C. Bytes arrive escaped
- * and are escaped anew in the one form that is safe in C. */
+ * suffix, and an expression for the least integers, which have no literal in C. Bytes arrive
+ * escaped and are escaped anew in the one form that is safe in C. */
 #include "codegen/defaults.h"
 
 #include <ctype.h>
@@ -35,7 +35,7 @@ bool cg_default_needs_math(const cg_field *f)
     return is_floating(f) && f->default_text && strchr(f->default_text, 'n');
 }
 
-/* --- checks ---------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 static const cg_enum_value *default_enum_value(const cg_field *f)
 {
@@ -114,7 +114,7 @@ int cg_default_check(cg_model *m, const cg_message *msg, const cg_field *f)
                    msg->names.full, f->name, f->default_text);
 }
 
-/* --- text ------------------------------------------------------------------------------------------ */
+/* --- text ------------------------------------------------------------------------------------- */
 
 /* Undoes the escapes that descriptor.proto has in defaults of bytes fields. */
 static size_t unescape(const char *text, unsigned char *ret)
@@ -139,7 +139,7 @@ static size_t unescape(const char *text, unsigned char *ret)
                 value = value * 8 + (unsigned)(*text++ - '0');
             ret[len++] = (unsigned char)value;
         } else if (*text == 'x' && isxdigit((unsigned char)text[1])) {
-            char hex[3] = {text[1], isxdigit((unsigned char)text[2]) ? text[2] : '\0', '\0'};
+            char hex[3] = { text[1], isxdigit((unsigned char)text[2]) ? text[2] : '\0', '\0' };
 
             ret[len++] = (unsigned char)strtoul(hex, NULL, 16);
             text += 1 + strlen(hex);
@@ -166,8 +166,8 @@ static const unsigned char *default_bytes(cg_arena *a, const cg_field *f, size_t
     return bytes;
 }
 
-/* A string literal. Octal escapes have three digits at most, so what follows never sticks to them; a
- * second question mark is escaped because two of them begin a trigraph in C11. */
+/* A string literal. Octal escapes have three digits at most, so what follows never sticks to them;
+ * a second question mark is escaped because two of them begin a trigraph in C11. */
 static void put_literal(cg_out *o, const unsigned char *bytes, size_t len)
 {
     size_t i;

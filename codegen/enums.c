@@ -1,6 +1,6 @@
 /* Enums. The table that protobuf-c looks values up in has every number once, in rising order, with
- * the first name that the .proto gives it; a second array has every name, aliases included, with its
- * place in the first. Both orders are part of the binary contract with libprotobuf-c. */
+ * the first name that the .proto gives it; a second array has every name, aliases included, with
+ * its place in the first. Both orders are part of the binary contract with libprotobuf-c. */
 #include "codegen/enums.h"
 
 #include <inttypes.h>
@@ -108,8 +108,9 @@ static void put_descriptor(cg_out *o, const cg_enum *e, size_t n_numbers, size_t
 {
     const char *lower = e->names.lower;
 
-    cg_putf(o, "const ProtobufCEnumDescriptor %s__descriptor =\n{\n"
-               "    PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,\n",
+    cg_putf(o,
+            "const ProtobufCEnumDescriptor %s__descriptor =\n{\n"
+            "    PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,\n",
             lower);
     if (e->file->code_size)
         cg_put(o, "    NULL, NULL, NULL, NULL, /* CODE_SIZE */\n");

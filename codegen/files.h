@@ -1,4 +1,5 @@
-/* Whole files: "a.pb-c.h" and "a.pb-c.c" for the messages, "a.tern.h" and "a.tern.c" for services. */
+/* Whole files: "a.pb-c.h" and "a.pb-c.c" for the messages, "a.tern.h" and "a.tern.c" for services.
+ * */
 #ifndef CODEGEN_FILES_H
 #define CODEGEN_FILES_H
 

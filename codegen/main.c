@@ -1,7 +1,7 @@
 /* protoc-gen-tern: a plugin of protoc. protoc starts it, writes one CodeGeneratorRequest to its
  * standard input and reads one CodeGeneratorResponse from its standard output. What is wrong with a
- * .proto goes into the response, and protoc shows it; what is wrong with the conversation itself goes
- * to standard error, with exit status 1. */
+ * .proto goes into the response, and protoc shows it; what is wrong with the conversation itself
+ * goes to standard error, with exit status 1. */
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,8 +50,9 @@ static int read_request(uint8_t **ret, size_t *ret_len)
         if (len < capacity)
             continue;
         if (capacity >= REQUEST_BYTES_MAX) {
-            fprintf(stderr, "protoc-gen-tern: the request is larger than %zu bytes: generate fewer "
-                            "files at a time\n",
+            fprintf(stderr,
+                    "protoc-gen-tern: the request is larger than %zu bytes: generate fewer "
+                    "files at a time\n",
                     REQUEST_BYTES_MAX);
             free(bytes);
             return -1;

@@ -1,8 +1,8 @@
 /* What a program sees of a message: a plain struct whose first member points to its table, a macro
  * that initialises it, and functions that are skins over libprotobuf-c. Names, order and types of
- * the members are protoc-gen-c's. Two things are better than there: the constants in the _INIT macros
- * raise no warning in C or C++, and the initialised member of a union is its widest, so that all of
- * it is zero whatever the compiler does with the rest. */
+ * the members are protoc-gen-c's. Two things are better than there: the constants in the _INIT
+ * macros raise no warning in C or C++, and the initialised member of a union is its widest, so that
+ * all of it is zero whatever the compiler does with the rest. */
 #include "codegen/messages.h"
 
 #include <string.h>
@@ -30,7 +30,7 @@ void cg_put_nested_enums(cg_out *o, const cg_message *msg)
         cg_put_enum(o, &msg->enums[i]);
 }
 
-/* --- the struct ------------------------------------------------------------------------------------ */
+/* --- the struct ------------------------------------------------------------------------------- */
 
 /* The type of a member, with the asterisk of a pointer. */
 static void put_member_type(cg_out *o, const cg_message *msg, const cg_field *f)
@@ -149,7 +149,7 @@ static void put_union(cg_out *o, const cg_message *msg, const cg_oneof *oneof)
     cg_put(o, "    };\n");
 }
 
-/* --- the _INIT macro ------------------------------------------------------------------------------- */
+/* --- the _INIT macro -------------------------------------------------------------------------- */
 
 /* Zero for the first member of a union, in a form that C++ takes as well. */
 static void put_union_zero(cg_out *o, const cg_field *f)
@@ -208,11 +208,10 @@ void cg_put_struct(cg_arena *a, cg_out *o, const cg_message *msg)
     put_init_macro(a, o, msg);
 }
 
-/* --- functions ------------------------------------------------------------------------------------- */
+/* --- functions -------------------------------------------------------------------------------- */
 
-static const char init_declaration[] =
-    "/* $type$ methods */\n"
-    "void $lower$__init($type$ *message);\n";
+static const char init_declaration[] = "/* $type$ methods */\n"
+                                       "void $lower$__init($type$ *message);\n";
 
 static const char pack_declarations[] =
     "size_t $lower$__get_packed_size(const $type$ *message);\n"
@@ -221,12 +220,11 @@ static const char pack_declarations[] =
     "$type$ *$lower$__unpack(ProtobufCAllocator *allocator, size_t len, const uint8_t *data);\n"
     "void $lower$__free_unpacked($type$ *message, ProtobufCAllocator *allocator);\n";
 
-static const char init_definition[] =
-    "void $lower$__init($type$ *message)\n"
-    "{\n"
-    "    static const $type$ init_value = $upper$__INIT;\n"
-    "    *message = init_value;\n"
-    "}\n";
+static const char init_definition[] = "void $lower$__init($type$ *message)\n"
+                                      "{\n"
+                                      "    static const $type$ init_value = $upper$__INIT;\n"
+                                      "    *message = init_value;\n"
+                                      "}\n";
 
 static const char pack_definitions[] =
     "size_t $lower$__get_packed_size(const $type$ *message)\n"
@@ -258,11 +256,11 @@ static const char pack_definitions[] =
 
 static void put_with_names(cg_out *o, const cg_message *msg, const char *text)
 {
-    const cg_var vars[] = {{"type", msg->names.type},
-                           {"lower", msg->names.lower},
-                           {"upper", msg->names.upper},
-                           {"base", msg->base},
-                           {NULL, NULL}};
+    const cg_var vars[] = { { "type", msg->names.type },
+                            { "lower", msg->names.lower },
+                            { "upper", msg->names.upper },
+                            { "base", msg->base },
+                            { NULL, NULL } };
 
     cg_put_template(o, vars, text);
 }

@@ -1,9 +1,9 @@
-/* Building the model takes two passes over the request. The first gives every file, message and enum
- * its names, because a field may be of a type that comes later or from another file. The second
- * resolves fields and methods, and needs only looking up.
+/* Building the model takes two passes over the request. The first gives every file, message and
+ * enum its names, because a field may be of a type that comes later or from another file. The
+ * second resolves fields and methods, and needs only looking up.
  *
- * protoc has checked the files already, but a request may come from anywhere: names are checked to be
- * identifiers, since they become code, and a type that is not there is an error, not a crash. */
+ * protoc has checked the files already, but a request may come from anywhere: names are checked to
+ * be identifiers, since they become code, and a type that is not there is an error, not a crash. */
 #include "codegen/model.h"
 
 #include <stdarg.h>
@@ -80,7 +80,7 @@ static cg_names make_names(cg_model *m, const cg_file *file, const char *scope, 
     return names;
 }
 
-/* --- first pass: names ----------------------------------------------------------------------------- */
+/* --- first pass: names ------------------------------------------------------------------------ */
 
 static int build_enum(cg_model *m, const cg_file *file, const char *scope,
                       const cg_enum_proto *proto, cg_enum *ret)
@@ -130,7 +130,7 @@ static int build_message(cg_model *m, const cg_file *file, const char *scope,
                          cg_message *ret)
 {
     cg_message_options options;
-    helpers nested = {true, false, false};
+    helpers nested = { true, false, false };
     size_t i;
 
     if (check_name(m, file, scope, proto->name) < 0)
@@ -144,8 +144,9 @@ static int build_message(cg_model *m, const cg_file *file, const char *scope,
         return cg_fail(m, "%s: message %s: option (pb_c_msg) is malformed", file->name,
                        ret->names.full);
     if (!is_identifier(options.base_field_name))
-        return cg_fail(m, "%s: message %s: option (pb_c_msg).base_field_name is \"%s\", which is "
-                          "no identifier",
+        return cg_fail(m,
+                       "%s: message %s: option (pb_c_msg).base_field_name is \"%s\", which is "
+                       "no identifier",
                        file->name, ret->names.full, options.base_field_name);
     ret->base = options.base_field_name;
     ret->gen_pack = options.has_gen_pack_helpers ? options.gen_pack_helpers : inherited.pack;
@@ -181,8 +182,9 @@ static int build_file_facts(cg_model *m, const cg_file_proto *proto, cg_file *re
     const char *syntax = proto->syntax ? proto->syntax : "proto2";
 
     if (!is_file_name(proto->name))
-        return cg_fail(m, "%s: the name of this file has a quotation mark, a backslash or a control "
-                          "character in it: rename it",
+        return cg_fail(m,
+                       "%s: the name of this file has a quotation mark, a backslash or a control "
+                       "character in it: rename it",
                        proto->name ? proto->name : "");
     ret->proto = proto;
     ret->name = proto->name;
@@ -203,14 +205,16 @@ static int build_file_facts(cg_model *m, const cg_file_proto *proto, cg_file *re
 
 static int check_package(cg_model *m, const cg_file *file, const char *what, const char *package)
 {
-    while (package && *package) {
-        size_t len = strcspn(package, ".");
+    const char *rest = package;
 
-        if (!is_identifier(cg_strndup(m->arena, package, len)))
+    while (rest && *rest) {
+        size_t len = strcspn(rest, ".");
+
+        if (!is_identifier(cg_strndup(m->arena, rest, len)) || (rest[len] && !rest[len + 1]))
             return cg_fail(m, "%s: %s \"%s\" is not made of identifiers joined by dots", file->name,
                            what, package);
-        package += len;
-        package += *package == '.';
+        rest += len;
+        rest += *rest == '.';
     }
     return 0;
 }
@@ -220,8 +224,7 @@ static int build_file(cg_model *m, const cg_file_proto *proto, cg_file *ret)
     helpers top;
     size_t i;
 
-    if (build_file_facts(m, proto, ret) < 0 ||
-        check_package(m, ret, "package", ret->package) < 0 ||
+    if (build_file_facts(m, proto, ret) < 0 || check_package(m, ret, "package", ret->package) < 0 ||
         check_package(m, ret, "option (pb_c_file).c_package", ret->options.c_package) < 0)
         return -1;
     top.pack_deep = ret->options.has_gen_pack_helpers;
@@ -230,15 +233,15 @@ static int build_file(cg_model *m, const cg_file_proto *proto, cg_file *ret)
     ret->messages = cg_alloc(m->arena, proto->n_message_type, sizeof(*ret->messages));
     ret->n_messages = proto->n_message_type;
     for (i = 0; i < ret->n_messages; i++)
-        if (build_message(m, ret, ret->package, proto->message_type[i], top, 1,
-                          &ret->messages[i]) < 0)
+        if (build_message(m, ret, ret->package, proto->message_type[i], top, 1, &ret->messages[i]) <
+            0)
             return -1;
     ret->enums = cg_alloc(m->arena, proto->n_enum_type, sizeof(*ret->enums));
     ret->n_enums = proto->n_enum_type;
     return build_enums(m, ret, ret->package, proto->enum_type, ret->enums, ret->n_enums);
 }
 
-/* --- second pass: fields, methods, comments -------------------------------------------------------- */
+/* --- second pass: fields, methods, comments --------------------------------------------------- */
 
 static void comment_enum(cg_model *m, const cg_comments *comments, const cg_path *path, cg_enum *e)
 {
@@ -272,6 +275,16 @@ static int finish_message(cg_model *m, cg_message *msg, const cg_message_proto *
     return cg_fields_build(m, msg, proto, path, comments);
 }
 
+/* The client function. Two names belong to the service itself, and a method that would take one of
+ * them gets an underscore, as it would for a keyword. */
+static const char *client_function(cg_model *m, const cg_service *service, const char *method)
+{
+    const char *name = cg_snake(m->arena, method);
+    bool taken = strcmp(name, "register") == 0 || strcmp(name, "handlers") == 0;
+
+    return cg_printf(m->arena, "%s_%s%s", service->stub, name, taken ? "_" : "");
+}
+
 static int build_method(cg_model *m, const cg_file *file, const cg_service *service,
                         const Google__Protobuf__MethodDescriptorProto *proto, cg_method *ret)
 {
@@ -282,7 +295,7 @@ static int build_method(cg_model *m, const cg_file *file, const cg_service *serv
         return -1;
     ret->name = proto->name;
     ret->handler = cg_stub_name(m->arena, "", proto->name);
-    ret->stub = cg_printf(m->arena, "%s_%s", service->stub, cg_snake(m->arena, proto->name));
+    ret->stub = client_function(m, service, proto->name);
     ret->client_streaming = proto->client_streaming;
     ret->server_streaming = proto->server_streaming;
     if (options && options->has_idempotency_level)
@@ -290,8 +303,9 @@ static int build_method(cg_model *m, const cg_file *file, const cg_service *serv
     input = cg_type_find(m, proto->input_type);
     output = cg_type_find(m, proto->output_type);
     if (!input || !input->message || !output || !output->message)
-        return cg_fail(m, "%s: method %s.%s: its request or response type is not in the request to "
-                          "protoc-gen-tern",
+        return cg_fail(m,
+                       "%s: method %s.%s: its request or response type is not in the request to "
+                       "protoc-gen-tern",
                        file->name, service->full, ret->name);
     ret->input = input->message;
     ret->output = output->message;
@@ -308,9 +322,9 @@ static int build_service(cg_model *m, const cg_file *file, const cg_service_prot
         return -1;
     ret->name = proto->name;
     ret->full = join(a, file->package, proto->name);
-    ret->stub = cg_stub_name(
-        a, m->params.prefix,
-        cg_override_package(a, ret->full, file->package, file->options.c_package));
+    ret->stub =
+        cg_stub_name(a, m->params.prefix,
+                     cg_override_package(a, ret->full, file->package, file->options.c_package));
     ret->methods = cg_alloc(a, proto->n_method, sizeof(*ret->methods));
     ret->n_methods = proto->n_method;
     for (i = 0; i < ret->n_methods; i++) {
@@ -324,7 +338,7 @@ static int build_service(cg_model *m, const cg_file *file, const cg_service_prot
 static int build_services(cg_model *m, cg_file *file, const cg_comments *comments)
 {
     const cg_file_proto *proto = file->proto;
-    const cg_path root = {{0}, 0};
+    const cg_path root = { { 0 }, 0 };
     size_t i, j;
 
     file->services = cg_alloc(m->arena, proto->n_service, sizeof(*file->services));
@@ -365,8 +379,9 @@ static int resolve_includes(cg_model *m, cg_file *file)
         const cg_file *dependency = find_file(m, proto->dependency[i]);
 
         if (!dependency)
-            return cg_fail(m, "%s: it imports \"%s\", which is not in the request to "
-                              "protoc-gen-tern",
+            return cg_fail(m,
+                           "%s: it imports \"%s\", which is not in the request to "
+                           "protoc-gen-tern",
                            file->name, proto->dependency[i]);
         if (!dependency->options.no_generate)
             file->includes[file->n_includes++] = dependency;
@@ -377,7 +392,7 @@ static int resolve_includes(cg_model *m, cg_file *file)
 static int finish_file(cg_model *m, cg_file *file)
 {
     cg_comments comments = cg_comments_new(m->arena, file->proto->source_code_info);
-    const cg_path root = {{0}, 0};
+    const cg_path root = { { 0 }, 0 };
     size_t i;
 
     if (resolve_includes(m, file) < 0)
@@ -390,8 +405,8 @@ static int finish_file(cg_model *m, cg_file *file)
     for (i = 0; m->params.messages && i < file->n_messages; i++) {
         cg_path path = cg_path_down(&root, FILE_MESSAGES, i);
 
-        if (finish_message(m, &file->messages[i], file->proto->message_type[i], &path,
-                           &comments) < 0)
+        if (finish_message(m, &file->messages[i], file->proto->message_type[i], &path, &comments) <
+            0)
             return -1;
     }
     return build_services(m, file, &comments);

@@ -1,6 +1,6 @@
-/* The files of a request as the generator sees them: every element with its C names, its comment and
- * its types resolved. Built once by cg_model_build(); everything that writes code only reads it. All
- * of it lives in the arena and borrows from the request. */
+/* The files of a request as the generator sees them: every element with its C names, its comment
+ * and its types resolved. Built once by cg_model_build(); everything that writes code only reads
+ * it. All of it lives in the arena and borrows from the request. */
 #ifndef CODEGEN_MODEL_H
 #define CODEGEN_MODEL_H
 
@@ -21,7 +21,8 @@ typedef Google__Protobuf__FieldDescriptorProto cg_field_proto;
 typedef Google__Protobuf__EnumDescriptorProto cg_enum_proto;
 typedef Google__Protobuf__ServiceDescriptorProto cg_service_proto;
 
-/* The type of a field and where to look for what it means; see <google/protobuf/descriptor.proto>. */
+/* The type of a field and where to look for what it means; see <google/protobuf/descriptor.proto>.
+ * */
 #define CG_TYPE(t) GOOGLE__PROTOBUF__FIELD_DESCRIPTOR_PROTO__TYPE__TYPE_##t
 
 typedef struct cg_file cg_file;
@@ -66,19 +67,19 @@ typedef struct cg_oneof {
 typedef struct cg_field {
     const cg_field_proto *proto;
     const char *name;
-    const char *member;        /* in the struct */
-    const char *default_name;  /* "foo__bar__default_value" */
-    const char *default_text;  /* as in the descriptor; NULL: none */
+    const char *member;       /* in the struct */
+    const char *default_name; /* "foo__bar__default_value" */
+    const char *default_text; /* as in the descriptor; NULL: none */
     const char *comment;
-    const cg_message *message; /* of a field of a message type */
+    const cg_message *message;  /* of a field of a message type */
     const cg_enum *enumeration; /* of a field of an enum type */
-    cg_oneof *oneof;           /* NULL: none, or the one that stands for proto3 `optional` */
+    cg_oneof *oneof;            /* NULL: none, or the one that stands for proto3 `optional` */
     int32_t number;
-    int type;                  /* CG_TYPE(…); a string kept as bytes has CG_TYPE(BYTES) */
+    int type; /* CG_TYPE(…); a string kept as bytes has CG_TYPE(BYTES) */
     cg_label label;
     bool packed;
     bool deprecated;
-    bool has_flag;             /* a has_ member says whether it is set */
+    bool has_flag; /* a has_ member says whether it is set */
 } cg_field;
 
 struct cg_message {

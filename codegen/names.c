@@ -1,8 +1,8 @@
 /* The naming rules. Two families stand side by side here. The cg_full_* and cg_camel_* functions
  * reproduce protoc-gen-c, whose rule for capitals is plain: a run of capitals is not split, and the
- * word after it sticks to it ("URLThing" -> "urlthing"). The names of stubs are new and use the rule
- * that people expect ("url_thing"). They never meet: one family joins by two underscores, the other
- * by one. */
+ * word after it sticks to it ("URLThing" -> "urlthing"). The names of stubs are new and use the
+ * rule that people expect ("url_thing"). They never meet: one family joins by two underscores, the
+ * other by one. */
 #include "codegen/names.h"
 
 #include <stdint.h>
@@ -110,8 +110,7 @@ char *cg_full_camel(cg_arena *a, const char *name)
     return full_name(a, name, "__", cg_to_camel);
 }
 
-char *cg_override_package(cg_arena *a, const char *name, const char *package,
-                          const char *c_package)
+char *cg_override_package(cg_arena *a, const char *name, const char *package, const char *c_package)
 {
     if (!c_package)
         return cg_strdup(a, name);
@@ -120,33 +119,92 @@ char *cg_override_package(cg_arena *a, const char *name, const char *package,
     return cg_printf(a, "%s%s", c_package, name + strlen(package));
 }
 
-/* Sorted. Beyond protoc-gen-c's list stand `restrict` and `static_assert`: a member with such a name
- * does not compile as C11, so no program can depend on it. Words that only later versions of C++
- * reserve keep the name that protoc-gen-c gives them. */
+/* Sorted. Beyond protoc-gen-c's list stand `restrict` and `static_assert`: a member with such a
+ * name does not compile as C11, so no program can depend on it. Words that only later versions of
+ * C++ reserve keep the name that protoc-gen-c gives them. */
 static const char *const keywords[] = {
-    "and",       "and_eq",       "asm",        "auto",     "bitand",
-    "bitor",     "bool",         "break",      "case",     "catch",
-    "char",      "class",        "compl",      "const",    "const_cast",
-    "continue",  "default",      "delete",     "do",       "double",
-    "dynamic_cast", "else",      "enum",       "explicit", "extern",
-    "false",     "float",        "for",        "friend",   "goto",
-    "if",        "inline",       "int",        "long",     "mutable",
-    "namespace", "new",          "not",        "not_eq",   "operator",
-    "or",        "or_eq",        "private",    "protected", "public",
-    "register",  "reinterpret_cast", "restrict", "return", "short",
-    "signed",    "sizeof",       "static",     "static_assert", "static_cast",
-    "struct",    "switch",       "template",   "this",     "throw",
-    "true",      "try",          "typedef",    "typeid",   "typename",
-    "union",     "unsigned",     "using",      "virtual",  "void",
-    "volatile",  "wchar_t",      "while",      "xor",      "xor_eq",
+    "and",
+    "and_eq",
+    "asm",
+    "auto",
+    "bitand",
+    "bitor",
+    "bool",
+    "break",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "compl",
+    "const",
+    "const_cast",
+    "continue",
+    "default",
+    "delete",
+    "do",
+    "double",
+    "dynamic_cast",
+    "else",
+    "enum",
+    "explicit",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "friend",
+    "goto",
+    "if",
+    "inline",
+    "int",
+    "long",
+    "mutable",
+    "namespace",
+    "new",
+    "not",
+    "not_eq",
+    "operator",
+    "or",
+    "or_eq",
+    "private",
+    "protected",
+    "public",
+    "register",
+    "reinterpret_cast",
+    "restrict",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "static_assert",
+    "static_cast",
+    "struct",
+    "switch",
+    "template",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typedef",
+    "typeid",
+    "typename",
+    "union",
+    "unsigned",
+    "using",
+    "virtual",
+    "void",
+    "volatile",
+    "wchar_t",
+    "while",
+    "xor",
+    "xor_eq",
 };
 
 /* Words that stubs avoid as well: new names owe nothing to protoc-gen-c. */
 static const char *const later_keywords[] = {
-    "alignas",  "alignof",   "char16_t",  "char32_t", "char8_t",      "co_await",
-    "co_return", "co_yield", "concept",   "consteval", "constexpr",   "constinit",
-    "decltype", "export",    "noexcept",  "nullptr",  "requires",     "thread_local",
-    "typeof",   "typeof_unqual",
+    "alignas",  "alignof", "char16_t",  "char32_t",     "char8_t",   "co_await",      "co_return",
+    "co_yield", "concept", "consteval", "constexpr",    "constinit", "decltype",      "export",
+    "noexcept", "nullptr", "requires",  "thread_local", "typeof",    "typeof_unqual",
 };
 
 bool cg_is_keyword(const char *word)

@@ -8,8 +8,8 @@
 
 #include "codegen/memory.h"
 
-/* "PutPackage" -> "put_package", "URLThing" -> "urlthing": protoc-gen-c's rule, an underscore between
- * a small letter (or digit) and a capital. */
+/* "PutPackage" -> "put_package", "URLThing" -> "urlthing": protoc-gen-c's rule, an underscore
+ * between a small letter (or digit) and a capital. */
 char *cg_camel_to_lower(cg_arena *a, const char *name);
 
 /* The same in capitals. */
@@ -35,8 +35,8 @@ char *cg_member_name(cg_arena *a, const char *field_name);
  * one word, so "GetURLList" -> "get_url_list". */
 char *cg_snake(cg_arena *a, const char *full_name);
 
-/* cg_snake() after a prefix, with an underscore after a keyword: the name of a stub, or with the prefix
- * "" of a member of a handler table. */
+/* cg_snake() after a prefix, with an underscore after a keyword: the name of a stub, or with the
+ * prefix "" of a member of a handler table. */
 char *cg_stub_name(cg_arena *a, const char *prefix, const char *full_name);
 
 /* Whether C or C++ reserves the word (the list includes what protoc-gen-c avoids). */

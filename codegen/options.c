@@ -1,6 +1,6 @@
-/* protobuf-c's own options are extensions of the standard options. The descriptors that this program
- * is built with do not know them, so they arrive as unknown fields and are decoded here by hand: a
- * handful of booleans and two strings do not justify another generated file. */
+/* protobuf-c's own options are extensions of the standard options. The descriptors that this
+ * program is built with do not know them, so they arrive as unknown fields and are decoded here by
+ * hand: a handful of booleans and two strings do not justify another generated file. */
 #include "codegen/options.h"
 
 #include <stdint.h>
@@ -10,7 +10,7 @@
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
 
-/* --- the plugin's parameter ------------------------------------------------------------------------ */
+/* --- the plugin's parameter ------------------------------------------------------------------- */
 
 static const char known[] = "known options: messages=yes|no (write .pb-c.h and .pb-c.c), "
                             "prefix=NAME (put before the names of stubs)";
@@ -29,8 +29,9 @@ static const char *read_prefix(cg_arena *a, const char *value, cg_params *ret)
     static const char later[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
 
     if (!*value || strspn(value, first) == 0 || value[strspn(value, later)] != '\0')
-        return cg_printf(a, "option prefix is \"%s\": it must be the beginning of a C name, such as "
-                            "prefix=acme_",
+        return cg_printf(a,
+                         "option prefix is \"%s\": it must be the beginning of a C name, such as "
+                         "prefix=acme_",
                          value);
     ret->prefix = cg_strdup(a, value);
     return NULL;
@@ -61,7 +62,7 @@ const char *cg_params_read(cg_arena *a, const char *text, cg_params *ret)
     return NULL;
 }
 
-/* --- protobuf-c's options -------------------------------------------------------------------------- */
+/* --- protobuf-c's options --------------------------------------------------------------------- */
 
 typedef struct wire_reader {
     const uint8_t *p;
@@ -133,7 +134,7 @@ static int read_extension(cg_arena *a, const ProtobufCMessage *options, take_fie
 
     for (i = 0; options && i < options->n_unknown_fields; i++) {
         const ProtobufCMessageUnknownField *u = &options->unknown_fields[i];
-        wire_reader r = {u->data, u->data + u->len};
+        wire_reader r = { u->data, u->data + u->len };
         uint64_t len = 0;
 
         if (u->tag != PB_C_EXTENSION)
@@ -217,8 +218,7 @@ int cg_file_options_read(cg_arena *a, const ProtobufCMessage *options, cg_file_o
     return read_extension(a, options, take_file_field, ret);
 }
 
-int cg_message_options_read(cg_arena *a, const ProtobufCMessage *options,
-                            cg_message_options *ret)
+int cg_message_options_read(cg_arena *a, const ProtobufCMessage *options, cg_message_options *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->gen_init_helpers = true;
@@ -226,8 +226,7 @@ int cg_message_options_read(cg_arena *a, const ProtobufCMessage *options,
     return read_extension(a, options, take_message_field, ret);
 }
 
-int cg_field_options_read(cg_arena *a, const ProtobufCMessage *options,
-                          bool *ret_string_as_bytes)
+int cg_field_options_read(cg_arena *a, const ProtobufCMessage *options, bool *ret_string_as_bytes)
 {
     *ret_string_as_bytes = false;
     return read_extension(a, options, take_field_field, ret_string_as_bytes);

@@ -37,12 +37,10 @@ typedef struct cg_message_options {
     const char *base_field_name;
 } cg_message_options;
 
-/* Each reads the extension out of the unknown fields of an options message (NULL: there is none) over
- * protobuf-c's defaults. Returns 0, or -1 when the bytes are malformed. */
+/* Each reads the extension out of the unknown fields of an options message (NULL: there is none)
+ * over protobuf-c's defaults. Returns 0, or -1 when the bytes are malformed. */
 int cg_file_options_read(cg_arena *a, const ProtobufCMessage *options, cg_file_options *ret);
-int cg_message_options_read(cg_arena *a, const ProtobufCMessage *options,
-                            cg_message_options *ret);
-int cg_field_options_read(cg_arena *a, const ProtobufCMessage *options,
-                          bool *ret_string_as_bytes);
+int cg_message_options_read(cg_arena *a, const ProtobufCMessage *options, cg_message_options *ret);
+int cg_field_options_read(cg_arena *a, const ProtobufCMessage *options, bool *ret_string_as_bytes);
 
 #endif

@@ -19,7 +19,7 @@ static void add_file(cg_model *m, response_message *response, const cg_file *f, 
                      file_writer write)
 {
     response_file *file = cg_alloc(m->arena, 1, sizeof(*file));
-    cg_out o = {NULL, 0, 0};
+    cg_out o = { NULL, 0, 0 };
 
     google__protobuf__compiler__code_generator_response__file__init(file);
     write(m->arena, &o, f);
@@ -63,8 +63,8 @@ static int generate(cg_model *m, const cg_request *request, response_message *re
 int cg_answer(const uint8_t *bytes, size_t len, uint8_t **ret, size_t *ret_len)
 {
     response_message response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
-    cg_arena arena = {NULL};
-    cg_model m = {.arena = &arena};
+    cg_arena arena = { NULL };
+    cg_model m = { .arena = &arena };
     cg_request *request;
 
     request = google__protobuf__compiler__code_generator_request__unpack(NULL, len, bytes);
@@ -81,8 +81,8 @@ int cg_answer(const uint8_t *bytes, size_t len, uint8_t **ret, size_t *ret_len)
         response.error = cg_strdup(&arena, m.error);
         response.n_file = 0;
     }
-    *ret = cg_realloc(NULL, google__protobuf__compiler__code_generator_response__get_packed_size(
-                                &response) + 1);
+    *ret = cg_realloc(
+        NULL, google__protobuf__compiler__code_generator_response__get_packed_size(&response) + 1);
     *ret_len = google__protobuf__compiler__code_generator_response__pack(&response, *ret);
     google__protobuf__compiler__code_generator_request__free_unpacked(request, NULL);
     cg_arena_free(&arena);

@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Answers a serialized request. Returns 0 with a serialized response in a malloc'ed buffer, which is
- * an error for the user when something cannot be generated; or -1 when `request` is no request. */
+/* Answers a serialized request. Returns 0 with a serialized response in a malloc'ed buffer, which
+ * is an error for the user when something cannot be generated; or -1 when `request` is no request.
+ * */
 int cg_answer(const uint8_t *request, size_t len, uint8_t **ret, size_t *ret_len);
 
 #endif

@@ -1,5 +1,5 @@
-/* Types by name, and fields. The table of types is sorted once and searched by bisection: a large set
- * of files (googleapis) has tens of thousands of types, and every field looks one up. */
+/* Types by name, and fields. The table of types is sorted once and searched by bisection: a large
+ * set of files (googleapis) has tens of thousands of types, and every field looks one up. */
 #include "codegen/resolve.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 enum { MESSAGE_FIELDS = 2, MESSAGE_ONEOFS = 8 }; /* field numbers in descriptor.proto */
 
-/* --- types ----------------------------------------------------------------------------------------- */
+/* --- types ------------------------------------------------------------------------------------ */
 
 static size_t count_types(const cg_message *messages, size_t n)
 {
@@ -67,7 +67,7 @@ void cg_types_collect(cg_model *m)
 
 const cg_type *cg_type_find(const cg_model *m, const char *type_name)
 {
-    cg_type key = {NULL, NULL, NULL};
+    cg_type key = { NULL, NULL, NULL };
 
     if (!type_name || type_name[0] != '.' || m->n_types == 0)
         return NULL;
@@ -75,7 +75,7 @@ const cg_type *cg_type_find(const cg_model *m, const char *type_name)
     return bsearch(&key, m->types, m->n_types, sizeof(*m->types), compare_types);
 }
 
-/* --- fields ---------------------------------------------------------------------------------------- */
+/* --- fields ----------------------------------------------------------------------------------- */
 
 static cg_label label_of(const cg_file *file, const cg_field_proto *proto)
 {
@@ -104,8 +104,9 @@ static int resolve_field_type(cg_model *m, const cg_message *msg, cg_field *f)
     const cg_type *type;
 
     if (f->type == CG_TYPE(GROUP))
-        return cg_fail(m, "%s: field %s.%s is a group, which protobuf-c cannot carry: make it a "
-                          "message field",
+        return cg_fail(m,
+                       "%s: field %s.%s is a group, which protobuf-c cannot carry: make it a "
+                       "message field",
                        msg->file->name, msg->names.full, f->name);
     if (f->type != CG_TYPE(MESSAGE) && f->type != CG_TYPE(ENUM)) {
         if (f->type < CG_TYPE(DOUBLE) || f->type > CG_TYPE(SINT64))
@@ -125,8 +126,7 @@ static int resolve_field_type(cg_model *m, const cg_message *msg, cg_field *f)
     return 0;
 }
 
-static int build_field(cg_model *m, const cg_message *msg, const cg_field_proto *proto,
-                       cg_field *f)
+static int build_field(cg_model *m, const cg_message *msg, const cg_field_proto *proto, cg_field *f)
 {
     cg_arena *a = m->arena;
     bool as_bytes;
@@ -143,8 +143,8 @@ static int build_field(cg_model *m, const cg_message *msg, const cg_field_proto 
     if (as_bytes && f->type == CG_TYPE(STRING))
         f->type = CG_TYPE(BYTES);
     f->member = cg_member_name(a, f->name);
-    f->default_name = cg_printf(a, "%s__%s__default_value", msg->names.lower,
-                                cg_camel_to_lower(a, f->name));
+    f->default_name =
+        cg_printf(a, "%s__%s__default_value", msg->names.lower, cg_camel_to_lower(a, f->name));
     f->default_text = proto->default_value;
     f->label = label_of(msg->file, proto);
     f->packed = is_packed(msg->file, f);

@@ -15,7 +15,8 @@ typedef struct cg_type {
 /* Collects every type of every file into m->types. */
 void cg_types_collect(cg_model *m);
 
-/* Finds a type by the name that descriptors use (".package.v1.Package"); NULL when there is none. */
+/* Finds a type by the name that descriptors use (".package.v1.Package"); NULL when there is none.
+ * */
 const cg_type *cg_type_find(const cg_model *m, const char *type_name);
 
 /* Fills fields and oneofs of a message. Returns 0, or -1 with m->error set. */

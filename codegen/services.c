@@ -1,9 +1,9 @@
-/* Stubs are a typed skin and nothing more: the facts about a service stand in one constant table, the
- * logic is in the runtime, and a method costs ten lines of source: its entry in the table, the
+/* Stubs are a typed skin and nothing more: the facts about a service stand in one constant table,
+ * the logic is in the runtime, and a method costs ten lines of source: its entry in the table, the
  * trampoline by which the runtime calls the typed handler, and the client function.
  *
- * Streaming methods stand in the table, so that a server knows their paths, but have neither function
- * nor handler: what this version cannot do does not exist in C. */
+ * Streaming methods stand in the table, so that a server knows their paths, but have neither
+ * function nor handler: what this version cannot do does not exist in C. */
 #include "codegen/services.h"
 
 #include "codegen/comments.h"
@@ -35,14 +35,15 @@ static const char *idempotency_macro(const cg_method *m)
     }
 }
 
-/* --- header ---------------------------------------------------------------------------------------- */
+/* --- header ----------------------------------------------------------------------------------- */
 
 static void put_handlers(cg_out *o, const cg_service *s)
 {
     size_t i;
 
-    cg_putf(o, "/* What a server of %s implements. A member that is NULL answers UNIMPLEMENTED. */\n"
-               "typedef struct %s_handlers {\n",
+    cg_putf(o,
+            "/* What a server of %s implements. A member that is NULL answers UNIMPLEMENTED. */\n"
+            "typedef struct %s_handlers {\n",
             s->full, s->stub);
     for (i = 0; i < s->n_methods; i++) {
         const cg_method *m = &s->methods[i];
@@ -88,9 +89,12 @@ void cg_put_service_declarations(cg_out *o, const cg_service *s)
     cg_put_comment(o, 0, s->comment);
     cg_putf(o, "extern const tern_service %s;\n\n", s->stub);
     if (s->n_unary > 0)
-        cg_put(o, "/* Each function makes one call and blocks until it has ended. `opts` may be NULL. On TERN_OK\n"
-                  " * *ret is a new message that the caller frees with its __free_unpacked function; on\n"
-                  " * failure *reterr (NULL: not wanted) says why, and *ret is untouched. */\n\n");
+        cg_put(
+            o,
+            "/* Each function makes one call and blocks until it has ended. `opts` may be NULL. On "
+            "TERN_OK\n"
+            " * *ret is a new message that the caller frees with its __free_unpacked function; on\n"
+            " * failure *reterr (NULL: not wanted) says why, and *ret is untouched. */\n\n");
     put_client_functions(o, s);
     put_handlers(o, s);
     cg_putf(o,
@@ -101,19 +105,19 @@ void cg_put_service_declarations(cg_out *o, const cg_service *s)
             s->full, s->stub, s->stub);
 }
 
-/* --- source ---------------------------------------------------------------------------------------- */
+/* --- source ----------------------------------------------------------------------------------- */
 
 static void put_trampoline(cg_out *o, const cg_service *s, const cg_method *m)
 {
-    const cg_var vars[] = {{"stub", m->stub},
-                           {"service", s->stub},
-                           {"handler", m->handler},
-                           {"input", m->input->names.type},
-                           {"output", m->output->names.type},
-                           {NULL, NULL}};
+    const cg_var vars[] = { { "stub", m->stub },
+                            { "service", s->stub },
+                            { "handler", m->handler },
+                            { "input", m->input->names.type },
+                            { "output", m->output->names.type },
+                            { NULL, NULL } };
 
     cg_put_template(o, vars,
-                    "static tern_code $stub$_invoke(const void *handlers, void *self, "
+                    "static tern_code $stub$__invoke(const void *handlers, void *self, "
                     "tern_server_call *call, const void *req, void *res)\n"
                     "{\n"
                     "    const $service$_handlers *h = (const $service$_handlers *)handlers;\n"
@@ -126,28 +130,29 @@ static void put_method_table(cg_out *o, const cg_service *s)
 {
     size_t i;
 
-    cg_putf(o, "static const tern_method %s_methods[] = {\n", s->stub);
+    cg_putf(o, "static const tern_method %s__methods[] = {\n", s->stub);
     for (i = 0; i < s->n_methods; i++) {
         const cg_method *m = &s->methods[i];
         bool unary = cg_method_is_unary(m);
 
         cg_putf(o, "    { \"/%s/%s\", %s, %s, &%s__descriptor, &%s__descriptor, %s%s },\n", s->full,
                 m->name, kind_macro(m), idempotency_macro(m), m->input->names.lower,
-                m->output->names.lower, unary ? m->stub : "NULL", unary ? "_invoke" : "");
+                m->output->names.lower, unary ? m->stub : "NULL", unary ? "__invoke" : "");
     }
     cg_put(o, "};\n\n");
 }
 
 static void put_client_function(cg_out *o, const cg_service *s, const cg_method *m, size_t index)
 {
-    cg_putf(o,
-            "tern_code %s(tern_channel *ch, const tern_call_options *opts, const %s *req, %s **ret, "
-            "tern_status *reterr)\n"
-            "{\n"
-            "    return tern_stub_unary(ch, &%s_methods[%zu], opts, (const ProtobufCMessage *)req, "
-            "(ProtobufCMessage **)ret, reterr);\n"
-            "}\n",
-            m->stub, m->input->names.type, m->output->names.type, s->stub, index);
+    cg_putf(
+        o,
+        "tern_code %s(tern_channel *ch, const tern_call_options *opts, const %s *req, %s **ret, "
+        "tern_status *reterr)\n"
+        "{\n"
+        "    return tern_stub_unary(ch, &%s__methods[%zu], opts, (const ProtobufCMessage *)req, "
+        "(ProtobufCMessage **)ret, reterr);\n"
+        "}\n",
+        m->stub, m->input->names.type, m->output->names.type, s->stub, index);
 }
 
 void cg_put_service_definitions(cg_out *o, const cg_service *s)
@@ -163,18 +168,19 @@ void cg_put_service_definitions(cg_out *o, const cg_service *s)
         put_method_table(o, s);
     cg_putf(o, "const tern_service %s = { \"%s\", ", s->stub, s->full);
     if (s->n_methods > 0)
-        cg_putf(o, "%s_methods, %zu };\n\n", s->stub, s->n_methods);
+        cg_putf(o, "%s__methods, %zu };\n\n", s->stub, s->n_methods);
     else
         cg_put(o, "NULL, 0 };\n\n");
     for (i = 0; i < s->n_methods; i++)
         if (cg_method_is_unary(&s->methods[i]))
             put_client_function(o, s, &s->methods[i], i);
     cg_put(o, s->n_unary > 0 ? "\n" : "");
-    cg_putf(o,
-            "tern_code %s_register(tern_server *srv, const struct %s_handlers *handlers, void *self, "
-            "tern_status *reterr)\n"
-            "{\n"
-            "    return tern_stub_register(srv, &%s, handlers, self, reterr);\n"
-            "}\n\n",
-            s->stub, s->stub, s->stub);
+    cg_putf(
+        o,
+        "tern_code %s_register(tern_server *srv, const struct %s_handlers *handlers, void *self, "
+        "tern_status *reterr)\n"
+        "{\n"
+        "    return tern_stub_register(srv, &%s, handlers, self, reterr);\n"
+        "}\n\n",
+        s->stub, s->stub, s->stub);
 }

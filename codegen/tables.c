@@ -1,7 +1,7 @@
 /* A message's table: its fields by number, the order of their names, the runs of numbers, and the
  * descriptor that holds it all together. The values are protoc-gen-c's, entry for entry; a proto3
- * `optional` field is an OPTIONAL one whose has_ member libprotobuf-c reads and writes, exactly as in
- * proto2. Positional initialisers throughout, since designated ones are not C++. */
+ * `optional` field is an OPTIONAL one whose has_ member libprotobuf-c reads and writes, exactly as
+ * in proto2. Positional initialisers throughout, since designated ones are not C++. */
 #include "codegen/tables.h"
 
 #include <stdlib.h>
@@ -30,10 +30,10 @@ static const char *type_macro(const cg_field *f)
 
 static const char *label_macro(const cg_field *f)
 {
-    static const char *const names[] = {[CG_REQUIRED] = "REQUIRED",
-                                        [CG_OPTIONAL] = "OPTIONAL",
-                                        [CG_REPEATED] = "REPEATED",
-                                        [CG_NONE] = "NONE"};
+    static const char *const names[] = { [CG_REQUIRED] = "REQUIRED",
+                                         [CG_OPTIONAL] = "OPTIONAL",
+                                         [CG_REPEATED] = "REPEATED",
+                                         [CG_NONE] = "NONE" };
 
     return names[f->label];
 }
@@ -75,8 +75,8 @@ static void put_field(cg_out *o, const cg_message *msg, const cg_field *f)
         cg_put(o, "    {\n        NULL, /* CODE_SIZE */\n");
     else
         cg_putf(o, "    {\n        \"%s\",\n", by_oneof ? f->oneof->name : f->name);
-    cg_putf(o, "        %d,\n        PROTOBUF_C_LABEL_%s,\n        PROTOBUF_C_TYPE_%s,\n", f->number,
-            label_macro(f), type_macro(f));
+    cg_putf(o, "        %d,\n        PROTOBUF_C_LABEL_%s,\n        PROTOBUF_C_TYPE_%s,\n",
+            f->number, label_macro(f), type_macro(f));
     put_quantifier(o, msg, f);
     cg_putf(o, "        offsetof(%s, %s),\n", msg->names.type, f->member);
     put_type_and_default(o, msg, f);
@@ -159,8 +159,9 @@ static void put_descriptor(cg_arena *a, cg_out *o, const cg_message *msg, size_t
     const cg_file *file = msg->file;
     bool fields = msg->n_fields > 0;
 
-    cg_putf(o, "const ProtobufCMessageDescriptor %s__descriptor =\n{\n"
-               "    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,\n",
+    cg_putf(o,
+            "const ProtobufCMessageDescriptor %s__descriptor =\n{\n"
+            "    PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,\n",
             msg->names.lower);
     if (file->code_size)
         cg_put(o, "    NULL, NULL, NULL, NULL, /* CODE_SIZE */\n");
