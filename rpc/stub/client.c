@@ -1,6 +1,7 @@
 /* The client's side of generated stubs: a typed unary call over protobuf-c. */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <tern/stub.h>
 
@@ -57,7 +58,8 @@ tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
         .ctx = &call,
     };
     tern_code code = tern__call_unary(ch, method, opts, &codec, reterr);
+    /* *ret is a pointer to the generated type: the bytes are stored, so that no alias is broken. */
     if (code == TERN_OK)
-        *ret = call.response;
+        memcpy(ret, &call.response, sizeof call.response);
     return code;
 }
