@@ -44,6 +44,7 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-protot
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) $(SAN) -fPIC -fvisibility=hidden $(WARN) $(CFLAGS) \
              -MMD -MP -Irpc/include -I$(B)/gen
 LDFLAGS_ALL = $(SAN) $(LDFLAGS)
+VERSION := $(shell sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h)
 LIB_DEPS := -lnghttp2 -lprotobuf-c -lpthread
 
 # --- sources ---------------------------------------------------------------------------------------
@@ -127,10 +128,11 @@ $(B)/lib/libtern.so: $(RPC_OBJ)
 	@echo "  LD $@"
 	$(Q)$(CC) -shared -Wl,-soname,libtern.so.0 $(LDFLAGS_ALL) -o $@ $(RPC_OBJ) $(LIB_DEPS)
 	@ln -sf libtern.so $(@D)/libtern.so.0
-$(B)/lib/tern.pc: tools/tern.pc.in rpc/include/tern/version.h
+# Made anew each time: the PREFIX of `make install` may be another than that of `make`.
+.PHONY: $(B)/lib/tern.pc
+$(B)/lib/tern.pc: tools/tern.pc.in
 	@mkdir -p $(@D)
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' \
-	    -e "s|@VERSION@|$$(sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h)|" $< > $@
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
 $(PLUGIN): $(CODEGEN_OBJ)
 	@mkdir -p $(@D)
@@ -171,10 +173,8 @@ install: all ## installs headers, libraries and programs below PREFIX (default /
 	install -m 644 rpc/include/tern/*.h $(DESTDIR)$(PREFIX)/include/tern
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LIBTERN) $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(B)/lib/libtern.so $(DESTDIR)$(PREFIX)/lib/libtern.so.$(shell \
-	    sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h)
-	ln -sf libtern.so.$(shell sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h) \
-	    $(DESTDIR)$(PREFIX)/lib/libtern.so.0
+	install -m 755 $(B)/lib/libtern.so $(DESTDIR)$(PREFIX)/lib/libtern.so.$(VERSION)
+	ln -sf libtern.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libtern.so.0
 	ln -sf libtern.so.0 $(DESTDIR)$(PREFIX)/lib/libtern.so
 	install -m 644 $(B)/lib/tern.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 

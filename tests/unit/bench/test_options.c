@@ -1,5 +1,5 @@
-/* Command lines that mean something, and those that do not: each is refused with a sentence that names
- * the word in question. */
+/* Command lines that mean something, and those that do not: each is refused with a sentence that
+ * names the word in question. */
 #include "tools/bench/options.h"
 
 #include <setjmp.h>
@@ -83,9 +83,9 @@ static void help_wherever_it_stands(void **state)
 {
     (void)state;
     bench_options o;
-    static const char *const lines[] = {"tern-bench --help", "tern-bench -h", "tern-bench help",
-                                        "tern-bench load --help",
-                                        "tern-bench server --threads 1 -h"};
+    static const char *const lines[] = { "tern-bench --help", "tern-bench -h", "tern-bench help",
+                                         "tern-bench load --help",
+                                         "tern-bench server --threads 1 -h" };
     for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
         assert_int_equal(parse(lines[i], &o), 0);
         assert_int_equal(o.command, BENCH_HELP);

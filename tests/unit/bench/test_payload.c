@@ -27,7 +27,7 @@ static void answer_repeats_the_request(void **state)
 static void answer_to_nothing_is_zeros(void **state)
 {
     (void)state;
-    uint8_t out[4] = {9, 9, 9, 9};
+    uint8_t out[4] = { 9, 9, 9, 9 };
     bench_payload_answer(out, 3, NULL, 0);
     assert_memory_equal(out, "\0\0\0\x09", 4);
 }
@@ -36,7 +36,9 @@ static void numbers_differ_and_hold_no_zero(void **state)
 {
     (void)state;
     uint8_t a[8], b[8];
-    static const uint64_t numbers[] = {0, 1, 127, 128, (uint64_t)1 << 32, ((uint64_t)1 << 56) - 1};
+    static const uint64_t numbers[] = {
+        0, 1, 127, 128, (uint64_t)1 << 32, ((uint64_t)1 << 56) - 1
+    };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
         bench_payload_number(a, 8, numbers[i]);
         assert_null(memchr(a, 0, 8));

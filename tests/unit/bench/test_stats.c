@@ -22,8 +22,7 @@ static void close_to(uint64_t got, uint64_t wanted)
     uint64_t off = got > wanted ? got - wanted : wanted - got;
     /* Half a bucket: 1/512. */
     if (off * 256 > wanted)
-        fail_msg("%llu is too far from %llu", (unsigned long long)got,
-                 (unsigned long long)wanted);
+        fail_msg("%llu is too far from %llu", (unsigned long long)got, (unsigned long long)wanted);
 }
 
 static void empty_is_zero(void **state)
@@ -38,8 +37,7 @@ static void empty_is_zero(void **state)
 static void one_value_is_every_percentile(void **state)
 {
     (void)state;
-    static const uint64_t values[] = {0,    1,     255,        256,
-                                      257,  12345, 1000000007, (1ull << 40) - 1};
+    static const uint64_t values[] = { 0, 1, 255, 256, 257, 12345, 1000000007, (1ull << 40) - 1 };
     for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
         bench_histogram *h = fresh();
         bench_histogram_add(h, values[i]);

@@ -290,7 +290,9 @@ static inline void test_covered(const ProtobufCMessageDescriptor *type, const ch
         const ProtobufCFieldDescriptor *f = &type->fields[i];
         char path[128];
         bool found = f->type == PROTOBUF_C_TYPE_BOOL;
-        snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", f->name);
+        int len = snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
+                           f->name);
+        assert_in_range(len, 1, sizeof path - 1);
         for (size_t k = 0; k < n_bad && !found; k++) {
             found = strcmp(bad[k].path, path) == 0;
         }

@@ -1,5 +1,5 @@
-/* What the unit tests of the tern command share: the schema of mapping.proto and mapping2.proto, JSON
- * in and out of it, and a cmocka allocation hook for jansson. Tests run in the top folder of the tree. */
+/* What the unit tests of the tern command share: the schema of mapping.proto and mapping2.proto, and
+ * JSON in and out of it. Tests run in the top folder of the tree. */
 #ifndef TESTS_UNIT_TOOLS_CLI_SUPPORT_H
 #define TESTS_UNIT_TOOLS_CLI_SUPPORT_H
 
@@ -23,10 +23,10 @@ static inline cli_schema *support_schema(void)
 {
     cli_options o;
     cli_schema *s = NULL;
-    cli_error e = {0, ""};
+    cli_error e = { 0, "" };
     memset(&o, 0, sizeof(o));
-    o.include_dirs = (cli_list){.items = {TEST_FOLDER}, .n = 1};
-    o.protos = (cli_list){.items = {"mapping.proto", "mapping2.proto"}, .n = 2};
+    o.include_dirs = (cli_list){ .items = { TEST_FOLDER }, .n = 1 };
+    o.protos = (cli_list){ .items = { "mapping.proto", "mapping2.proto" }, .n = 2 };
     if (cli_schema_load(&o, &s, &e) != 0) {
         fail_msg("%s", e.text);
     }
@@ -38,7 +38,7 @@ static inline int support_encode(const cli_schema *s, const char *type, const ch
                                  cli_buf *out, cli_error *e)
 {
     json_t *value = NULL;
-    cli_span span = {(const uint8_t *)text, strlen(text)};
+    cli_span span = { (const uint8_t *)text, strlen(text) };
     const cli_message *m = cli_schema_message(s, type);
     assert_non_null(m);
     memset(e, 0, sizeof(*e));
@@ -55,7 +55,7 @@ static inline int support_encode(const cli_schema *s, const char *type, const ch
 static inline char *support_decode(const cli_schema *s, const char *type, cli_span bytes,
                                    const cli_json_style *style, cli_error *e)
 {
-    static const cli_json_style plain = {.compact = true};
+    static const cli_json_style plain = { .compact = true };
     json_t *value = NULL;
     size_t unknown;
     cli_buf text;

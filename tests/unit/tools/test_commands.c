@@ -16,11 +16,11 @@ enum { WORDS_MAX = 16 };
 static result run(const char *line, const char *in, size_t in_len)
 {
     char copy[1024];
-    char *argv[WORDS_MAX + 1] = {NULL};
+    char *argv[WORDS_MAX + 1] = { NULL };
     char name[] = "tern";
     int argc = 1;
     size_t err_len;
-    result r = {0};
+    result r = { 0 };
     argv[0] = name;
     (void)snprintf(copy, sizeof(copy), "%s", line);
     for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " ")) {
@@ -33,9 +33,9 @@ static result run(const char *line, const char *in, size_t in_len)
         assert_non_null(input);
         memcpy(input, in, in_len);
     }
-    cli_io io = {.in = fmemopen(input, in_len == 0 ? 1 : in_len, "r"),
-                 .out = open_memstream(&r.out, &r.out_len),
-                 .err = open_memstream(&r.err, &err_len)};
+    cli_io io = { .in = fmemopen(input, in_len == 0 ? 1 : in_len, "r"),
+                  .out = open_memstream(&r.out, &r.out_len),
+                  .err = open_memstream(&r.err, &err_len) };
     assert_true(io.in != NULL && io.out != NULL && io.err != NULL);
     if (in_len == 0) {
         (void)fgetc(io.in); /* fmemopen() has no empty files: this one is read already */
@@ -67,10 +67,10 @@ static void expect_usage(const char *line, const char *err)
 
 static void help_and_version_go_to_standard_output(void **state)
 {
-    static const char *const lines[] = {"--help",        "help",         "-h",
-                                        "call --help",   "help call",    "list -h",
-                                        "describe --help", "health --help", "encode --help",
-                                        "decode --help", "call x y --help"};
+    static const char *const lines[] = { "--help",          "help",           "-h",
+                                         "call --help",     "help call",      "list -h",
+                                         "describe --help", "health --help",  "encode --help",
+                                         "decode --help",   "call x y --help" };
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         result r = run(lines[i], "", 0);
@@ -96,22 +96,28 @@ static void wrong_usage_says_what_would_be_right(void **state)
     (void)state;
     expect_usage("cal", "tern: no command cal; did you mean `tern call`?\n");
     expect_usage("frobnicate", "tern: no command frobnicate; `tern --help` lists them\n");
-    expect_usage("call", "tern call: expected TARGET and SERVICE/METHOD, got 0 arguments; see `tern "
-                         "call --help`\n");
-    expect_usage("call a b --timout 1s", "tern call: unknown option --timout; did you mean --timeout?\n");
+    expect_usage("call",
+                 "tern call: expected TARGET and SERVICE/METHOD, got 0 arguments; see `tern "
+                 "call --help`\n");
+    expect_usage("call a b --timout 1s",
+                 "tern call: unknown option --timout; did you mean --timeout?\n");
     expect_usage("call a b -x", "tern call: unknown option -x; `tern call --help` lists them\n");
-    expect_usage("list --timeout 1s", "tern list: unknown option --timeout; `tern list --help` lists them\n");
+    expect_usage("list --timeout 1s",
+                 "tern list: unknown option --timeout; `tern list --help` lists them\n");
     expect_usage("call a b --timeout", "tern call: --timeout needs a value\n");
-    expect_usage("call a b --timeout 5",
-                 "tern call: --timeout 5: expected a time above zero such as 500ms, 2s, 1.5s, 3m or 1h\n");
-    expect_usage("call a b --max-receive 3T", "tern call: --max-receive 3T: expected a number of bytes "
-                                              "such as 65536, 64k or 16M, below 2G\n");
+    expect_usage(
+        "call a b --timeout 5",
+        "tern call: --timeout 5: expected a time above zero such as 500ms, 2s, 1.5s, 3m or 1h\n");
+    expect_usage("call a b --max-receive 3T",
+                 "tern call: --max-receive 3T: expected a number of bytes "
+                 "such as 65536, 64k or 16M, below 2G\n");
     expect_usage("call a b --verbose=1", "tern call: --verbose takes no value\n");
     expect_usage("call a b", "tern call: no schema: give --proto FILE (with -I DIR) or "
                              "--descriptor-set FILE\n");
     expect_usage("health", "tern health: expected TARGET and perhaps SERVICE, got 0 arguments; see "
                            "`tern health --help`\n");
-    expect_usage("describe", "tern describe: expected SYMBOL, got nothing; see `tern describe --help`\n");
+    expect_usage("describe",
+                 "tern describe: expected SYMBOL, got nothing; see `tern describe --help`\n");
 }
 
 static void durations_are_read(void **state)
@@ -119,10 +125,10 @@ static void durations_are_read(void **state)
     static const struct {
         const char *text;
         int64_t ms;
-    } good[] = {{"1ms", 1}, {"500ms", 500}, {"2s", 2000}, {"1.5s", 1500}, {"3m", 180000}, {"1h", 3600000},
-                {"0.5ms", 1}};
-    static const char *const bad[] = {"", "5", "s", "0s", "-1s", "1d", "1 s", "1ss", "1e3s", ".5s",
-                                      "99999999999h"};
+    } good[] = { { "1ms", 1 },     { "500ms", 500 },  { "2s", 2000 }, { "1.5s", 1500 },
+                 { "3m", 180000 }, { "1h", 3600000 }, { "0.5ms", 1 } };
+    static const char *const bad[] = { "",    "5",   "s",    "0s",  "-1s",         "1d",
+                                       "1 s", "1ss", "1e3s", ".5s", "99999999999h" };
     int64_t ms;
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
@@ -140,10 +146,17 @@ static void options_stand_anywhere_and_in_both_forms(void **state)
 {
     cli_options o;
     cli_error e;
-    char *argv[] = {(char[]){"-Ione"},       (char[]){"target"},       (char[]){"--proto-path=two"},
-                    (char[]){"-d"},          (char[]){"{}"},           (char[]){"--timeout=2s"},
-                    (char[]){"-v"},          (char[]){"--max-receive"}, (char[]){"16M"},
-                    (char[]){"--"},          (char[]){"--proto"}};
+    char *argv[] = { (char[]){ "-Ione" },
+                     (char[]){ "target" },
+                     (char[]){ "--proto-path=two" },
+                     (char[]){ "-d" },
+                     (char[]){ "{}" },
+                     (char[]){ "--timeout=2s" },
+                     (char[]){ "-v" },
+                     (char[]){ "--max-receive" },
+                     (char[]){ "16M" },
+                     (char[]){ "--" },
+                     (char[]){ "--proto" } };
     (void)state;
     assert_int_equal(cli_options_parse(&cli_commands[0], 11, argv, &o, &e), 0);
     assert_int_equal(o.include_dirs.n, 2);
@@ -181,80 +194,83 @@ static void list_shows_services_and_methods(void **state)
                  "tern list: the files given declare no service\n");
 }
 
+static const struct {
+    const char *line;
+    const char *expected;
+} DESCRIPTIONS[] = {
+    { "describe tern.test.Mood" SCHEMA, "// enum tern.test.Mood, from mapping.proto (proto3)\n"
+                                        "// How something is doing.\n"
+                                        "enum Mood {\n"
+                                        "  MOOD_UNSPECIFIED = 0;\n"
+                                        "  MOOD_GOOD = 1;\n"
+                                        "  // Not good.\n"
+                                        "  MOOD_BAD = -2;\n"
+                                        "  MOOD_LARGE = 2147483647;\n"
+                                        "}\n" },
+    { "describe tern.test.Choice" SCHEMA,
+      "// message tern.test.Choice, from mapping.proto (proto3)\n"
+      "message Choice {\n"
+      "  oneof kind {\n"
+      "    int32 number = 1;\n"
+      "    string text = 2;\n"
+      "    tern.test.Scalars scalars = 3;\n"
+      "    google.protobuf.NullValue nothing = 4;\n"
+      "    tern.test.Mood mood = 5;\n"
+      "  }\n"
+      "  optional int32 maybe = 6;\n"
+      "  optional string maybe_text = 7;\n"
+      "}\n" },
+    { "describe tern.test.Probe/Echo tern.test.Probe.Watch" SCHEMA,
+      "// method tern.test.Probe.Echo, from mapping.proto (proto3)\n"
+      "// Answers with what it was sent.\n"
+      "rpc Echo(tern.test.Everything) returns (tern.test.Everything) {\n"
+      "  option idempotency_level = NO_SIDE_EFFECTS;\n"
+      "}\n"
+      "\n"
+      "// method tern.test.Probe.Watch, from mapping.proto (proto3)\n"
+      "rpc Watch(tern.test.Choice) returns (stream tern.test.Tree);\n" },
+    { "describe tern.test2.Old" SCHEMA,
+      "// message tern.test2.Old, from mapping2.proto (proto2)\n"
+      "message Old {\n"
+      "  required string id = 1;\n"
+      "  optional int32 number = 2 [default = -5];\n"
+      "  optional string text = 3 [default = \"a \\\"b\\\"\\012\"];\n"
+      "  optional bytes raw = 4 [default = \"\\001\\377z\"];\n"
+      "  optional double big = 5 [default = inf];\n"
+      "  optional bool yes = 6 [default = true];\n"
+      "  optional tern.test2.Closed closed = 7 [default = TWO];\n"
+      "  repeated tern.test2.Closed list = 8;\n"
+      "  repeated int32 packed = 9 [packed = true];\n"
+      "  map<string, tern.test2.Closed> by_name = 10;\n"
+      "  optional group tern.test2.Old.Legacy legacy = 11;\n"
+      "  optional tern.test2.Old next = 12;\n"
+      "  repeated int32 plain = 13;\n"
+      "  optional uint64 wide = 14 [default = 18446744073709551615];\n"
+      "  optional float small = 15 [default = 0.1];\n"
+      "  reserved 50, 60 to 69;\n"
+      "  reserved \"gone\";\n"
+      "  extensions 100 to 199;\n"
+      "\n"
+      "  message Legacy {\n"
+      "    optional int32 a = 1;\n"
+      "  }\n"
+      "}\n" },
+};
+
 static void describe_shows_declarations_with_their_comments(void **state)
 {
-    static const struct {
-        const char *line;
-        const char *expected;
-    } cases[] = {
-        {"describe tern.test.Mood" SCHEMA, "// enum tern.test.Mood, from mapping.proto (proto3)\n"
-                                           "// How something is doing.\n"
-                                           "enum Mood {\n"
-                                           "  MOOD_UNSPECIFIED = 0;\n"
-                                           "  MOOD_GOOD = 1;\n"
-                                           "  // Not good.\n"
-                                           "  MOOD_BAD = -2;\n"
-                                           "  MOOD_LARGE = 2147483647;\n"
-                                           "}\n"},
-        {"describe tern.test.Choice" SCHEMA, "// message tern.test.Choice, from mapping.proto (proto3)\n"
-                                             "message Choice {\n"
-                                             "  oneof kind {\n"
-                                             "    int32 number = 1;\n"
-                                             "    string text = 2;\n"
-                                             "    tern.test.Scalars scalars = 3;\n"
-                                             "    google.protobuf.NullValue nothing = 4;\n"
-                                             "    tern.test.Mood mood = 5;\n"
-                                             "  }\n"
-                                             "  optional int32 maybe = 6;\n"
-                                             "  optional string maybe_text = 7;\n"
-                                             "}\n"},
-        {"describe tern.test.Probe/Echo tern.test.Probe.Watch" SCHEMA,
-         "// method tern.test.Probe.Echo, from mapping.proto (proto3)\n"
-         "// Answers with what it was sent.\n"
-         "rpc Echo(tern.test.Everything) returns (tern.test.Everything) {\n"
-         "  option idempotency_level = NO_SIDE_EFFECTS;\n"
-         "}\n"
-         "\n"
-         "// method tern.test.Probe.Watch, from mapping.proto (proto3)\n"
-         "rpc Watch(tern.test.Choice) returns (stream tern.test.Tree);\n"},
-        {"describe tern.test2.Old" SCHEMA,
-         "// message tern.test2.Old, from mapping2.proto (proto2)\n"
-         "message Old {\n"
-         "  required string id = 1;\n"
-         "  optional int32 number = 2 [default = -5];\n"
-         "  optional string text = 3 [default = \"a \\\"b\\\"\\012\"];\n"
-         "  optional bytes raw = 4 [default = \"\\001\\377z\"];\n"
-         "  optional double big = 5 [default = inf];\n"
-         "  optional bool yes = 6 [default = true];\n"
-         "  optional tern.test2.Closed closed = 7 [default = TWO];\n"
-         "  repeated tern.test2.Closed list = 8;\n"
-         "  repeated int32 packed = 9 [packed = true];\n"
-         "  map<string, tern.test2.Closed> by_name = 10;\n"
-         "  optional group tern.test2.Old.Legacy legacy = 11;\n"
-         "  optional tern.test2.Old next = 12;\n"
-         "  repeated int32 plain = 13;\n"
-         "  optional uint64 wide = 14 [default = 18446744073709551615];\n"
-         "  optional float small = 15 [default = 0.1];\n"
-         "  reserved 50, 60 to 69;\n"
-         "  reserved \"gone\";\n"
-         "  extensions 100 to 199;\n"
-         "\n"
-         "  message Legacy {\n"
-         "    optional int32 a = 1;\n"
-         "  }\n"
-         "}\n"},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        result r = run(cases[i].line, "", 0);
+    for (size_t i = 0; i < sizeof(DESCRIPTIONS) / sizeof(DESCRIPTIONS[0]); i++) {
+        result r = run(DESCRIPTIONS[i].line, "", 0);
         assert_string_equal(r.err, "");
-        assert_string_equal(r.out, cases[i].expected);
+        assert_string_equal(r.out, DESCRIPTIONS[i].expected);
         assert_int_equal(r.status, 0);
         done(&r);
     }
     result r = run("describe tern.test.Modo" SCHEMA, "", 0);
-    assert_string_equal(r.err, "tern describe: no tern.test.Modo in the files given; did you mean enum "
-                               "tern.test.Mood?\n");
+    assert_string_equal(r.err,
+                        "tern describe: no tern.test.Modo in the files given; did you mean enum "
+                        "tern.test.Mood?\n");
     assert_int_equal(r.status, CLI_EXIT_USAGE);
     done(&r);
 }
@@ -266,7 +282,10 @@ static void encode_and_decode_are_filters(void **state)
     result r = run("encode tern.test.Tree" SCHEMA, json, strlen(json));
     assert_string_equal(r.err, "");
     assert_int_equal(r.out_len, 5);
-    assert_memory_equal(r.out, "\x0a\x01" "a\x1a\x00", 5);
+    assert_memory_equal(r.out,
+                        "\x0a\x01"
+                        "a\x1a\x00",
+                        5);
     result back = run("decode tern.test.Tree" SCHEMA, r.out, r.out_len);
     assert_string_equal(back.out, "{\n  \"name\": \"a\",\n  \"children\": [\n    {}\n  ]\n}\n");
     done(&back);
@@ -292,15 +311,18 @@ static void encode_and_decode_are_filters(void **state)
 static void streaming_methods_are_refused(void **state)
 {
     (void)state;
-    expect_usage("call localhost:1 tern.test.Probe/Watch" SCHEMA,
-                 "tern call: tern.test.Probe/Watch is a server streaming method; this version of tern "
-                 "calls unary methods only\n");
-    expect_usage("call localhost:1 tern.test.Probe/Collect" SCHEMA,
-                 "tern call: tern.test.Probe/Collect is a client streaming method; this version of tern "
-                 "calls unary methods only\n");
-    expect_usage("call localhost:1 tern.test.Probe/Chat" SCHEMA,
-                 "tern call: tern.test.Probe/Chat is a bidirectional streaming method; this version of "
-                 "tern calls unary methods only\n");
+    expect_usage(
+        "call localhost:1 tern.test.Probe/Watch" SCHEMA,
+        "tern call: tern.test.Probe/Watch is a server streaming method; this version of tern "
+        "calls unary methods only\n");
+    expect_usage(
+        "call localhost:1 tern.test.Probe/Collect" SCHEMA,
+        "tern call: tern.test.Probe/Collect is a client streaming method; this version of tern "
+        "calls unary methods only\n");
+    expect_usage(
+        "call localhost:1 tern.test.Probe/Chat" SCHEMA,
+        "tern call: tern.test.Probe/Chat is a bidirectional streaming method; this version of "
+        "tern calls unary methods only\n");
 }
 
 static void metadata_is_checked_before_anything_is_sent(void **state)
@@ -310,9 +332,10 @@ static void metadata_is_checked_before_anything_is_sent(void **state)
                  "tern call: -H 'nocolon': expected 'key: value'\n");
     expect_usage("call ipv4:127.0.0.1:1 tern.test.Probe/Fail -H key-bin:***" SCHEMA,
                  "tern call: -H key-bin: the value of a -bin key is given as base64\n");
-    expect_usage("call ipv4:127.0.0.1:1 tern.test.Probe/Fail -H grpc-timeout:1" SCHEMA,
-                 "tern call: -H 'grpc-timeout:1' may not be sent: keys are letters, digits, \"-\", \"_\" "
-                 "and \".\", and neither HTTP's nor gRPC's own; values are printable ASCII\n");
+    expect_usage(
+        "call ipv4:127.0.0.1:1 tern.test.Probe/Fail -H grpc-timeout:1" SCHEMA,
+        "tern call: -H 'grpc-timeout:1' may not be sent: keys are letters, digits, \"-\", \"_\" "
+        "and \".\", and neither HTTP's nor gRPC's own; values are printable ASCII\n");
 }
 
 static void errors_cannot_steer_the_terminal(void **state)
@@ -323,9 +346,9 @@ static void errors_cannot_steer_the_terminal(void **state)
 
 static void a_full_disk_is_a_failure(void **state)
 {
-    char *argv[] = {(char[]){"tern"}, (char[]){"--help"}, NULL};
+    char *argv[] = { (char[]){ "tern" }, (char[]){ "--help" }, NULL };
     (void)state;
-    cli_io io = {.in = stdin, .out = fopen("/dev/full", "w"), .err = fopen("/dev/null", "w")};
+    cli_io io = { .in = stdin, .out = fopen("/dev/full", "w"), .err = fopen("/dev/null", "w") };
     assert_true(io.out != NULL && io.err != NULL);
     assert_int_equal(cli_main(2, argv, &io), CLI_EXIT_FAILURE);
     (void)fclose(io.out);

@@ -20,7 +20,7 @@ static int unload(void **state)
     return 0;
 }
 
-/* --- from JSON ----------------------------------------------------------------------------------- */
+/* --- from JSON -------------------------------------------------------------------------------- */
 
 static void errors_name_the_place(void **state)
 {
@@ -29,48 +29,53 @@ static void errors_name_the_place(void **state)
         const char *json;
         const char *error;
     } cases[] = {
-        {"tern.test.Everything", "{\"scalars\": {\"fDouble\": \"abc\"}}",
-         "scalars.fDouble: expected a number, \"NaN\", \"Infinity\" or \"-Infinity\", got \"abc\""},
-        {"tern.test.Everything", "{\"scalars\": {\"fInt32\": {}}}",
-         "scalars.fInt32: expected a number, got an object"},
-        {"tern.test.Everything", "{\"lists\": {\"messages\": [{}, {\"fBool\": 1}]}}",
-         "lists.messages[1].fBool: expected true or false, got a number"},
-        {"tern.test.Maps", "{\"nested\": {\"x\": {\"byString\": {\"a.b\": 5}}}}",
-         "nested[\"x\"].byString[\"a.b\"]: expected a string, got a number"},
-        {"tern.test.Scalars", "{\"f_strin\": 1}",
-         "f_strin: message tern.test.Scalars has no such field; did you mean \"fString\"?"},
-        {"tern.test.Scalars", "{\"weight\": 1}",
-         "weight: message tern.test.Scalars has no such field; `tern describe tern.test.Scalars` "
-         "lists them"},
-        {"tern.test.Scalars", "{\"fEnum\": \"MOOD_GOD\"}",
-         "fEnum: enum tern.test.Mood has no value \"MOOD_GOD\"; did you mean \"MOOD_GOOD\"?"},
-        {"tern.test.Scalars", "{\"fUint32\": -1}",
-         "fUint32: -1 is not a whole number that fits 32 bits unsigned"},
-        {"tern.test.Scalars", "{\"fInt32\": 2147483648}",
-         "fInt32: 2147483648 is not a whole number that fits 32 bits"},
-        {"tern.test.Scalars", "{\"fBytes\": \"*\"}", "fBytes: expected base64, got \"*\""},
-        {"tern.test.Scalars", "{\"fInt32\": 1, \"f_int32\": 1}",
-         "f_int32: the field is given twice, as \"fInt32\" and as \"f_int32\""},
-        {"tern.test.Choice", "{\"number\": 1, \"text\": \"x\"}",
-         "text: \"number\" is set already; of oneof kind only one field may be"},
-        {"tern.test.Lists", "{\"fInt32\": [1, null]}", "fInt32[1]: null cannot stand here"},
-        {"tern.test.Scalars", "5", "expected an object (message tern.test.Scalars), got a number"},
-        {"tern.test.WellKnown", "{\"time\": \"now\"}",
-         "time: expected a time of the years 1 to 9999 such as \"2024-02-29T12:00:00Z\", got \"now\""},
-        {"tern.test.WellKnown", "{\"any\": {\"@type\": \"x.org/a.B\"}}",
-         "any.@type: type \"x.org/a.B\" is not in the files given; add the .proto that declares it, or "
-         "give its bytes as base64 in \"@value\""},
-        {"tern.test2.Old", "{}", "id: the field is required, but missing"},
-        {"tern.test2.Old", "{\"id\": \"x\", \"legacy\": {}}",
-         "legacy: the field is a group, which this version does not support"},
-        {"tern.test2.Old", "{\"id\": \"x\", \"closed\": 9}",
-         "closed: enum tern.test2.Closed has no value with number 9"},
-        {"tern.test2.Old", "{\"id\": \"x\", \"[a.b]\": 9}", "[a.b]: extensions are not supported"},
-        {"tern.test.Scalars", "{\"fInt32\": 1",
-         "-d is not JSON: line 1, column 12: '}' expected near end of file"},
-        {"tern.test.Scalars", "{\"fUint64\": 18446744073709551615}",
-         "-d is not JSON: line 1, column 32: too big integer near '18446744073709551615'; numbers "
-         "beyond 64 bits signed are given as strings: \"…\""},
+        { "tern.test.Everything", "{\"scalars\": {\"fDouble\": \"abc\"}}",
+          "scalars.fDouble: expected a number, \"NaN\", \"Infinity\" or \"-Infinity\", got "
+          "\"abc\"" },
+        { "tern.test.Everything", "{\"scalars\": {\"fInt32\": {}}}",
+          "scalars.fInt32: expected a number, got an object" },
+        { "tern.test.Everything", "{\"lists\": {\"messages\": [{}, {\"fBool\": 1}]}}",
+          "lists.messages[1].fBool: expected true or false, got a number" },
+        { "tern.test.Maps", "{\"nested\": {\"x\": {\"byString\": {\"a.b\": 5}}}}",
+          "nested[\"x\"].byString[\"a.b\"]: expected a string, got a number" },
+        { "tern.test.Scalars", "{\"f_strin\": 1}",
+          "f_strin: message tern.test.Scalars has no such field; did you mean \"fString\"?" },
+        { "tern.test.Scalars", "{\"weight\": 1}",
+          "weight: message tern.test.Scalars has no such field; `tern describe tern.test.Scalars` "
+          "lists them" },
+        { "tern.test.Scalars", "{\"fEnum\": \"MOOD_GOD\"}",
+          "fEnum: enum tern.test.Mood has no value \"MOOD_GOD\"; did you mean \"MOOD_GOOD\"?" },
+        { "tern.test.Scalars", "{\"fUint32\": -1}",
+          "fUint32: -1 is not a whole number that fits 32 bits unsigned" },
+        { "tern.test.Scalars", "{\"fInt32\": 2147483648}",
+          "fInt32: 2147483648 is not a whole number that fits 32 bits" },
+        { "tern.test.Scalars", "{\"fBytes\": \"*\"}", "fBytes: expected base64, got \"*\"" },
+        { "tern.test.Scalars", "{\"fInt32\": 1, \"f_int32\": 1}",
+          "f_int32: the field is given twice, as \"fInt32\" and as \"f_int32\"" },
+        { "tern.test.Choice", "{\"number\": 1, \"text\": \"x\"}",
+          "text: \"number\" is set already; of oneof kind only one field may be" },
+        { "tern.test.Lists", "{\"fInt32\": [1, null]}", "fInt32[1]: null cannot stand here" },
+        { "tern.test.Scalars", "5",
+          "expected an object (message tern.test.Scalars), got a number" },
+        { "tern.test.WellKnown", "{\"time\": \"now\"}",
+          "time: expected a time of the years 1 to 9999 such as \"2024-02-29T12:00:00Z\", got "
+          "\"now\"" },
+        { "tern.test.WellKnown", "{\"any\": {\"@type\": \"x.org/a.B\"}}",
+          "any.@type: type \"x.org/a.B\" is not in the files given; add the .proto that declares "
+          "it, or "
+          "give its bytes as base64 in \"@value\"" },
+        { "tern.test2.Old", "{}", "id: the field is required, but missing" },
+        { "tern.test2.Old", "{\"id\": \"x\", \"legacy\": {}}",
+          "legacy: the field is a group, which this version does not support" },
+        { "tern.test2.Old", "{\"id\": \"x\", \"closed\": 9}",
+          "closed: enum tern.test2.Closed has no value with number 9" },
+        { "tern.test2.Old", "{\"id\": \"x\", \"[a.b]\": 9}",
+          "[a.b]: extensions are not supported" },
+        { "tern.test.Scalars", "{\"fInt32\": 1",
+          "-d is not JSON: line 1, column 12: '}' expected near end of file" },
+        { "tern.test.Scalars", "{\"fUint64\": 18446744073709551615}",
+          "-d is not JSON: line 1, column 32: too big integer near '18446744073709551615'; numbers "
+          "beyond 64 bits signed are given as strings: \"…\"" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -107,16 +112,17 @@ static void defaults_without_presence_are_not_written(void **state)
                      0);
     assert_int_equal(out.len, 0);
     cli_buf_deinit(&out);
-    assert_int_equal(support_encode(schema, "tern.test.Scalars", "{\"fDouble\":-0.0}", &out, &e), 0);
+    assert_int_equal(support_encode(schema, "tern.test.Scalars", "{\"fDouble\":-0.0}", &out, &e),
+                     0);
     assert_int_equal(out.len, 9); /* minus zero is not the default */
     cli_buf_deinit(&out);
 }
 
-/* --- from bytes ---------------------------------------------------------------------------------- */
+/* --- from bytes ------------------------------------------------------------------------------- */
 
 static char *decode(const char *type, const char *bytes, size_t len, cli_error *e)
 {
-    cli_span span = {(const uint8_t *)bytes, len};
+    cli_span span = { (const uint8_t *)bytes, len };
     return support_decode(schema, type, span, NULL, e);
 }
 
@@ -132,10 +138,16 @@ static void the_wire_may_be_laid_out_otherwise(void **state)
 {
     (void)state;
     /* Fields in any order, the last scalar counts. */
-    expect_json("tern.test.Tree", "\x0a\x01" "a\x0a\x01" "b", 6, "{\"name\":\"b\"}");
+    expect_json("tern.test.Tree",
+                "\x0a\x01"
+                "a\x0a\x01"
+                "b",
+                6, "{\"name\":\"b\"}");
     /* A message in two pieces is merged: name from the first, children from both. */
-    expect_json("tern.test.Tree", "\x12\x03\x0a\x01" "l\x12\x02\x1a\x00\x12\x02\x1a\x00", 13,
-                "{\"left\":{\"name\":\"l\",\"children\":[{},{}]}}");
+    expect_json("tern.test.Tree",
+                "\x12\x03\x0a\x01"
+                "l\x12\x02\x1a\x00\x12\x02\x1a\x00",
+                13, "{\"left\":{\"name\":\"l\",\"children\":[{},{}]}}");
     /* Packed or not, whatever was declared; both mixed. */
     expect_json("tern.test.Lists", "\x28\x01\x2a\x02\x02\x03\x28\x04", 8, "{\"fInt32\":[1,2,3,4]}");
     expect_json("tern.test.Lists", "\x8a\x01\x02\x05\x06", 5, "{\"unpacked\":[5,6]}");
@@ -144,29 +156,46 @@ static void the_wire_may_be_laid_out_otherwise(void **state)
                 "{\"scalars\":{\"fBool\":true}}");
     expect_json("tern.test.Choice", "\x08\x05\x12\x00", 4, "{\"text\":\"\"}");
     /* A map entry without key, without value, twice. */
-    expect_json("tern.test.Maps", "\x0a\x00\x0a\x06\x0a\x01" "k\x12\x01" "a\x0a\x06\x0a\x01" "k\x12\x01" "b", 18,
-                "{\"byString\":{\"\":\"\",\"k\":\"b\"}}");
+    expect_json("tern.test.Maps",
+                "\x0a\x00\x0a\x06\x0a\x01"
+                "k\x12\x01"
+                "a\x0a\x06\x0a\x01"
+                "k\x12\x01"
+                "b",
+                18, "{\"byString\":{\"\":\"\",\"k\":\"b\"}}");
     /* An int32 that was written as a larger number keeps its low 32 bits. */
-    expect_json("tern.test.Scalars", "\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, "{\"fInt32\":-1}");
+    expect_json("tern.test.Scalars", "\x28\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11,
+                "{\"fInt32\":-1}");
     /* Unknown fields are left out. */
-    expect_json("tern.test.Tree", "\xf8\x07\x01\x0a\x01" "a\xfb\x07\xfc\x07", 10, "{\"name\":\"a\"}");
+    expect_json("tern.test.Tree",
+                "\xf8\x07\x01\x0a\x01"
+                "a\xfb\x07\xfc\x07",
+                10, "{\"name\":\"a\"}");
     /* Unknown enum values: a number when open, nothing when closed. */
     expect_json("tern.test.Scalars", "\x60\x4d", 2, "{\"fEnum\":77}");
-    expect_json("tern.test2.Old", "\x0a\x01" "i\x38\x4d\x40\x01\x40\x4d", 9, "{\"id\":\"i\",\"list\":[\"ONE\"]}");
-    expect_json("tern.test2.Old", "\x0a\x01" "i\x52\x05\x0a\x01" "k\x10\x4d", 10, "{\"id\":\"i\",\"byName\":{}}");
+    expect_json("tern.test2.Old",
+                "\x0a\x01"
+                "i\x38\x4d\x40\x01\x40\x4d",
+                9, "{\"id\":\"i\",\"list\":[\"ONE\"]}");
+    expect_json("tern.test2.Old",
+                "\x0a\x01"
+                "i\x52\x05\x0a\x01"
+                "k\x10\x4d",
+                10, "{\"id\":\"i\",\"byName\":{}}");
 }
 
 static void unknown_fields_are_counted(void **state)
 {
-    static const uint8_t bytes[] = {0xf8, 0x07, 0x01, 0xf8, 0x07, 0x02, 0x12, 0x03, 0xf8, 0x07, 0x03};
-    cli_span span = {bytes, sizeof(bytes)};
-    cli_json_style style = {.compact = true};
+    static const uint8_t bytes[] = { 0xf8, 0x07, 0x01, 0xf8, 0x07, 0x02,
+                                     0x12, 0x03, 0xf8, 0x07, 0x03 };
+    cli_span span = { bytes, sizeof(bytes) };
+    cli_json_style style = { .compact = true };
     cli_error e;
     json_t *value;
     size_t unknown = 0;
     (void)state;
-    assert_int_equal(cli_json_decode(schema, cli_schema_message(schema, "tern.test.Tree"), &span, &style,
-                                     &value, &unknown, &e),
+    assert_int_equal(cli_json_decode(schema, cli_schema_message(schema, "tern.test.Tree"), &span,
+                                     &style, &value, &unknown, &e),
                      0);
     assert_int_equal(unknown, 3);
     json_decref(value);
@@ -180,27 +209,39 @@ static void damage_is_told_with_its_place(void **state)
         size_t len;
         const char *error;
     } cases[] = {
-        {"tern.test.Tree", "\x0a\x05" "abc", 5, "name: the bytes end in the middle of a value"},
-        {"tern.test.Tree", "\x0a", 1, "name: the bytes end in the middle of a value"},
-        {"tern.test.Tree", "\x1a\x03\x0a\x01\xff", 5,
-         "children[0].name: the string is not UTF-8: byte 0xff at offset 0"},
-        {"tern.test.Tree", "\x08\x01", 2,
-         "name: field 1 of tern.test.Tree has the wrong wire type: expected a length and bytes, got a "
-         "varint; was the message made with another version of the .proto?"},
-        {"tern.test.Tree", "\x00\x01", 2, "a field number is 0 or above 536870911"},
-        {"tern.test.Tree", "\x0c", 1,
-         "name: field 1 of tern.test.Tree has the wrong wire type: expected a length and bytes, got a "
-         "group's end; was the message made with another version of the .proto?"},
-        {"tern.test.Lists", "\x12\x03" "abc", 5, "fFloat: the bytes end in the middle of a value"},
-        {"tern.test.WellKnown", "\x0a\x02\x10\xff", 4, "time.nanos: the bytes end in the middle of a value"},
-        {"tern.test.WellKnown", "\x0a\x0b\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13,
-         "time: 0 seconds and -1 nanoseconds are not a valid google.protobuf.Timestamp"},
-        {"tern.test.WellKnown", "\x2a\x09\x11\x00\x00\x00\x00\x00\x00\xf0\x7f", 11,
-         "value: a google.protobuf.Value that is NaN or infinite has no JSON"},
-        {"tern.test.WellKnown", "\x1a\x05\x0a\x03" "a_B", 7,
-         "mask: a path of this google.protobuf.FieldMask has no JSON form"},
-        {"tern.test2.Old", "", 0, "id: the field is required, but missing"},
-        {"tern.test2.Old", "\x5b\x5c", 2, "legacy: the field is a group, which this version does not support"},
+        { "tern.test.Tree",
+          "\x0a\x05"
+          "abc",
+          5, "name: the bytes end in the middle of a value" },
+        { "tern.test.Tree", "\x0a", 1, "name: the bytes end in the middle of a value" },
+        { "tern.test.Tree", "\x1a\x03\x0a\x01\xff", 5,
+          "children[0].name: the string is not UTF-8: byte 0xff at offset 0" },
+        { "tern.test.Tree", "\x08\x01", 2,
+          "name: field 1 of tern.test.Tree has the wrong wire type: expected a length and bytes, "
+          "got a "
+          "varint; was the message made with another version of the .proto?" },
+        { "tern.test.Tree", "\x00\x01", 2, "a field number is 0 or above 536870911" },
+        { "tern.test.Tree", "\x0c", 1,
+          "name: field 1 of tern.test.Tree has the wrong wire type: expected a length and bytes, "
+          "got a "
+          "group's end; was the message made with another version of the .proto?" },
+        { "tern.test.Lists",
+          "\x12\x03"
+          "abc",
+          5, "fFloat: the bytes end in the middle of a value" },
+        { "tern.test.WellKnown", "\x0a\x02\x10\xff", 4,
+          "time.nanos: the bytes end in the middle of a value" },
+        { "tern.test.WellKnown", "\x0a\x0b\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13,
+          "time: 0 seconds and -1 nanoseconds are not a valid google.protobuf.Timestamp" },
+        { "tern.test.WellKnown", "\x2a\x09\x11\x00\x00\x00\x00\x00\x00\xf0\x7f", 11,
+          "value: a google.protobuf.Value that is NaN or infinite has no JSON" },
+        { "tern.test.WellKnown",
+          "\x1a\x05\x0a\x03"
+          "a_B",
+          7, "mask: a path of this google.protobuf.FieldMask has no JSON form" },
+        { "tern.test2.Old", "", 0, "id: the field is required, but missing" },
+        { "tern.test2.Old", "\x5b\x5c", 2,
+          "legacy: the field is a group, which this version does not support" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -223,9 +264,9 @@ static void an_any_of_an_unknown_type_keeps_its_bytes(void **state)
 
 static void defaults_are_shown_when_asked_for(void **state)
 {
-    static const cli_json_style style = {.emit_defaults = true, .compact = true};
-    cli_span nothing = {NULL, 0};
-    cli_span id = {(const uint8_t *)"\x0a\x00", 2};
+    static const cli_json_style style = { .emit_defaults = true, .compact = true };
+    cli_span nothing = { NULL, 0 };
+    cli_span id = { (const uint8_t *)"\x0a\x00", 2 };
     cli_error e;
     (void)state;
     char *text = support_decode(schema, "tern.test.Choice", nothing, &style, &e);
@@ -233,14 +274,15 @@ static void defaults_are_shown_when_asked_for(void **state)
     free(text);
     text = support_decode(schema, "tern.test2.Old", id, &style, &e);
     assert_non_null(text);
-    assert_string_equal(text, "{\"id\":\"\",\"number\":-5,\"text\":\"a \\\"b\\\"\\n\",\"raw\":\"Af96\","
-                              "\"big\":\"Infinity\",\"yes\":true,\"closed\":\"TWO\",\"list\":[],"
-                              "\"packed\":[],\"byName\":{},\"plain\":[],"
-                              "\"wide\":\"18446744073709551615\",\"small\":0.1}");
+    assert_string_equal(text,
+                        "{\"id\":\"\",\"number\":-5,\"text\":\"a \\\"b\\\"\\n\",\"raw\":\"Af96\","
+                        "\"big\":\"Infinity\",\"yes\":true,\"closed\":\"TWO\",\"list\":[],"
+                        "\"packed\":[],\"byName\":{},\"plain\":[],"
+                        "\"wide\":\"18446744073709551615\",\"small\":0.1}");
     free(text);
 }
 
-/* --- limits -------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 /* A Tree of so many levels, as JSON. */
 static char *deep_json(unsigned levels)
@@ -299,14 +341,16 @@ static void a_small_message_cannot_unfold_without_end(void **state)
     free(bytes);
 }
 
-/* --- out of memory, damage ----------------------------------------------------------------------- */
+/* --- out of memory, damage -------------------------------------------------------------------- */
 
 /* Touches every kind of field, by way of JSON of our own. */
 static const char EVERYTHING[] =
-    "{\"scalars\":{\"fDouble\":0.1,\"fFloat\":\"NaN\",\"fInt64\":\"-5\",\"fBool\":true,\"fString\":\"x\","
+    "{\"scalars\":{\"fDouble\":0.1,\"fFloat\":\"NaN\",\"fInt64\":\"-5\",\"fBool\":true,\"fString\":"
+    "\"x\","
     "\"fBytes\":\"AQID\",\"fEnum\":\"MOOD_BAD\",\"fSint64\":\"-9\"},"
     "\"lists\":{\"fInt32\":[1,2,3],\"fString\":[\"a\",\"b\"],\"messages\":[{\"fInt32\":1},{}]},"
-    "\"maps\":{\"byString\":{\"a\":\"b\"},\"byInt32\":{\"-1\":2.5},\"byUint64\":{\"7\":{\"fInt32\":1}},"
+    "\"maps\":{\"byString\":{\"a\":\"b\"},\"byInt32\":{\"-1\":2.5},\"byUint64\":{\"7\":{\"fInt32\":"
+    "1}},"
     "\"byBool\":{\"true\":\"MOOD_GOOD\"},\"bySint32\":{\"1\":[null,{\"k\":1.0}]},"
     "\"nested\":{\"n\":{\"byString\":{\"c\":\"d\"}}}},"
     "\"choice\":{\"text\":\"t\",\"maybe\":0},"
@@ -316,7 +360,8 @@ static const char EVERYTHING[] =
     "\"wInt64\":\"0\",\"wString\":\"w\",\"anys\":["
     "{\"@type\":\"type.googleapis.com/google.protobuf.Duration\",\"value\":\"3s\"},"
     "{\"@type\":\"x.org/a.B\",\"@value\":\"AQI=\"}]},"
-    "\"tree\":{\"name\":\"r\",\"left\":{\"name\":\"l\"},\"children\":[{},{\"oddName\":1}],\"@other\":\"o\"}}";
+    "\"tree\":{\"name\":\"r\",\"left\":{\"name\":\"l\"},\"children\":[{},{\"oddName\":1}],\"@"
+    "other\":\"o\"}}";
 
 static void everything_comes_back_as_it_was(void **state)
 {
@@ -343,13 +388,13 @@ static void hook_free(void *p)
  * and giving everything back is expected. */
 static void parsing_without_memory_fails(void **state)
 {
-    cli_span text = {(const uint8_t *)EVERYTHING, sizeof(EVERYTHING) - 1};
+    cli_span text = { (const uint8_t *)EVERYTHING, sizeof(EVERYTHING) - 1 };
     (void)state;
     json_set_alloc_funcs(hook_malloc, hook_free);
     long n = 0;
     for (;; n++) {
         json_t *value = NULL;
-        cli_error e = {0, ""};
+        cli_error e = { 0, "" };
         failmalloc_after(n);
         int rc = cli_json_parse(&text, "-d", &value, &e);
         if (!failmalloc_off()) {
@@ -365,7 +410,7 @@ static void parsing_without_memory_fails(void **state)
 
 static void encoding_without_memory_fails(void **state)
 {
-    cli_span text = {(const uint8_t *)EVERYTHING, sizeof(EVERYTHING) - 1};
+    cli_span text = { (const uint8_t *)EVERYTHING, sizeof(EVERYTHING) - 1 };
     json_t *value;
     cli_error e;
     (void)state;
@@ -401,7 +446,7 @@ static void decoding_without_memory_fails(void **state)
     assert_int_equal(support_encode(schema, "tern.test.Everything", EVERYTHING, &bytes, &e), 0);
     long n = 0;
     for (;; n++) {
-        cli_span span = {bytes.data, bytes.len};
+        cli_span span = { bytes.data, bytes.len };
         failmalloc_after(n);
         char *text = support_decode(schema, "tern.test.Everything", span, NULL, &e);
         if (!failmalloc_off()) {

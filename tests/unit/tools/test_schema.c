@@ -71,8 +71,8 @@ static void fields_are_found_by_both_names_and_by_number(void **state)
 
 static void methods_are_found_in_three_spellings(void **state)
 {
-    static const char *const names[] = {"tern.test.Probe/Echo", "/tern.test.Probe/Echo",
-                                        "tern.test.Probe.Echo"};
+    static const char *const names[] = { "tern.test.Probe/Echo", "/tern.test.Probe/Echo",
+                                         "tern.test.Probe.Echo" };
     (void)state;
     for (size_t i = 0; i < 3; i++) {
         const cli_method *m;
@@ -86,13 +86,14 @@ static void methods_are_found_in_three_spellings(void **state)
 static void a_wrong_name_is_told_with_what_comes_near(void **state)
 {
     static const char *const cases[][2] = {
-        {"tern.test.Probe/Ecko", "no method tern.test.Probe.Ecko; did you mean tern.test.Probe.Echo?"},
-        {"other.Probe/Echo", "no method other.Probe.Echo; did you mean tern.test.Probe.Echo?"},
-        {"tern.test.Probe/Completely",
-         "no method tern.test.Probe.Completely in the files given; `tern list` shows the methods"},
-        {"Echo", "Echo is no method name; expected pkg.Service/Method"},
-        {"a/b/c", "a/b/c is no method name; expected pkg.Service/Method"},
-        {"tern.test.Probe", "tern.test.Probe is a service, not a method"},
+        { "tern.test.Probe/Ecko",
+          "no method tern.test.Probe.Ecko; did you mean tern.test.Probe.Echo?" },
+        { "other.Probe/Echo", "no method other.Probe.Echo; did you mean tern.test.Probe.Echo?" },
+        { "tern.test.Probe/Completely", "no method tern.test.Probe.Completely in the files given; "
+                                        "`tern list` shows the methods" },
+        { "Echo", "Echo is no method name; expected pkg.Service/Method" },
+        { "a/b/c", "a/b/c is no method name; expected pkg.Service/Method" },
+        { "tern.test.Probe", "tern.test.Probe is a service, not a method" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -103,12 +104,12 @@ static void a_wrong_name_is_told_with_what_comes_near(void **state)
     }
 }
 
-/* --- files --------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static void load_error(const cli_options *o, const char *part)
 {
     cli_schema *s = NULL;
-    cli_error e = {0, ""};
+    cli_error e = { 0, "" };
     assert_int_equal(cli_schema_load(o, &s, &e), -1);
     if (strstr(e.text, part) == NULL) {
         fail_msg("expected \"%s\" in \"%s\"", part, e.text);
@@ -122,14 +123,14 @@ static void files_that_are_not_there_are_named(void **state)
     (void)state;
     memset(&o, 0, sizeof(o));
     load_error(&o, "no schema: give --proto FILE (with -I DIR) or --descriptor-set FILE");
-    o.descriptor_sets = (cli_list){.items = {"/nowhere/x.pb"}, .n = 1};
+    o.descriptor_sets = (cli_list){ .items = { "/nowhere/x.pb" }, .n = 1 };
     load_error(&o, "/nowhere/x.pb cannot be opened: No such file or directory");
     o.descriptor_sets.items[0] = TEST_FOLDER "/mapping.proto";
     load_error(&o, "mapping.proto is no descriptor set");
     o.descriptor_sets.items[0] = "/dev/null";
     load_error(&o, "/dev/null is no descriptor set");
     o.descriptor_sets.n = 0;
-    o.protos = (cli_list){.items = {"/nowhere/x.proto"}, .n = 1};
+    o.protos = (cli_list){ .items = { "/nowhere/x.proto" }, .n = 1 };
     load_error(&o, "protoc could not compile the .proto files");
 }
 
@@ -140,7 +141,7 @@ static void a_missing_protoc_is_told(void **state)
     char *path = strdup(getenv("PATH"));
     assert_non_null(path);
     memset(&o, 0, sizeof(o));
-    o.protos = (cli_list){.items = {TEST_FOLDER "/mapping2.proto"}, .n = 1};
+    o.protos = (cli_list){ .items = { TEST_FOLDER "/mapping2.proto" }, .n = 1 };
     assert_int_equal(setenv("PATH", "/nowhere", 1), 0);
     load_error(&o, "protoc is not installed");
     assert_int_equal(setenv("PATH", path, 1), 0);
@@ -160,7 +161,7 @@ static void a_file_alone_needs_no_import_path(void **state)
     assert_non_null(getcwd(cwd, sizeof(cwd)));
     (void)snprintf(path, sizeof(path), "%s/" TEST_FOLDER "/mapping2.proto", cwd);
     for (int i = 0; i < 2; i++) {
-        o.protos = (cli_list){.items = {i == 0 ? TEST_FOLDER "/mapping2.proto" : path}, .n = 1};
+        o.protos = (cli_list){ .items = { i == 0 ? TEST_FOLDER "/mapping2.proto" : path }, .n = 1 };
         if (cli_schema_load(&o, &s, &e) != 0) {
             fail_msg("%s", e.text);
         }
@@ -169,7 +170,7 @@ static void a_file_alone_needs_no_import_path(void **state)
     }
 }
 
-/* --- descriptors that lie ------------------------------------------------------------------------ */
+/* --- descriptors that lie --------------------------------------------------------------------- */
 
 /* Writers for small descriptor sets: a file of one message. */
 typedef struct maker {
@@ -225,10 +226,10 @@ static void make_field(maker *m, const made_field *f)
 static void make_end(maker *m, const char *error)
 {
     cli_schema *s = NULL;
-    cli_error e = {0, ""};
+    cli_error e = { 0, "" };
     cli_put_end(&m->b, m->message);
     cli_put_end(&m->b, m->file);
-    cli_span span = {m->b.data, m->b.len};
+    cli_span span = { m->b.data, m->b.len };
     int rc = cli_schema_parse(&span, "set", &s, &e);
     if (error == NULL) {
         assert_int_equal(rc, 0);
@@ -246,23 +247,26 @@ static void descriptors_that_contradict_themselves_are_refused(void **state)
         made_field field;
         const char *error;
     } cases[] = {
-        {{"a", 1, CLI_TYPE_INT32, NULL, 1}, NULL},
-        {{"a", 0, CLI_TYPE_INT32, NULL, 1}, "x.proto: message M, field a: its number is not in 1..536870911"},
-        {{"a", 536870912, CLI_TYPE_INT32, NULL, 1},
-         "x.proto: message M, field a: its number is not in 1..536870911"},
-        {{"a", 1, 19, NULL, 1}, "x.proto: message M, field a: its type is unknown"},
-        {{"a", 1, 0, NULL, 1}, "x.proto: message M, field a: its type is unknown"},
-        {{"a b", 1, CLI_TYPE_INT32, NULL, 1}, "x.proto: message M, field a b: it has no valid name"},
-        {{"a", 1, CLI_TYPE_MESSAGE, ".N", 1},
-         "x.proto: message M, field a: its type .N is not in the descriptor set; was it made with "
-         "--include_imports?"},
-        {{"a", 1, CLI_TYPE_MESSAGE, NULL, 1},
-         "x.proto: message M, field a: its type (none) is not in the descriptor set; was it made with "
-         "--include_imports?"},
-        {{"a", 1, CLI_TYPE_ENUM, ".M", 1},
-         "x.proto: message M, field a: its type .M is not in the descriptor set; was it made with "
-         "--include_imports?"},
-        {{"a", 1, CLI_TYPE_MESSAGE, ".M", 1}, NULL},
+        { { "a", 1, CLI_TYPE_INT32, NULL, 1 }, NULL },
+        { { "a", 0, CLI_TYPE_INT32, NULL, 1 },
+          "x.proto: message M, field a: its number is not in 1..536870911" },
+        { { "a", 536870912, CLI_TYPE_INT32, NULL, 1 },
+          "x.proto: message M, field a: its number is not in 1..536870911" },
+        { { "a", 1, 19, NULL, 1 }, "x.proto: message M, field a: its type is unknown" },
+        { { "a", 1, 0, NULL, 1 }, "x.proto: message M, field a: its type is unknown" },
+        { { "a b", 1, CLI_TYPE_INT32, NULL, 1 },
+          "x.proto: message M, field a b: it has no valid name" },
+        { { "a", 1, CLI_TYPE_MESSAGE, ".N", 1 },
+          "x.proto: message M, field a: its type .N is not in the descriptor set; was it made with "
+          "--include_imports?" },
+        { { "a", 1, CLI_TYPE_MESSAGE, NULL, 1 },
+          "x.proto: message M, field a: its type (none) is not in the descriptor set; was it made "
+          "with "
+          "--include_imports?" },
+        { { "a", 1, CLI_TYPE_ENUM, ".M", 1 },
+          "x.proto: message M, field a: its type .M is not in the descriptor set; was it made with "
+          "--include_imports?" },
+        { { "a", 1, CLI_TYPE_MESSAGE, ".M", 1 }, NULL },
     };
     maker m;
     (void)state;
@@ -303,7 +307,7 @@ static void declarations_nest_to_a_limit(void **state)
     }
     cli_put_end(&m.b, m.message);
     cli_put_end(&m.b, m.file);
-    cli_span span = {m.b.data, m.b.len};
+    cli_span span = { m.b.data, m.b.len };
     assert_int_equal(cli_schema_parse(&span, "set", &s, &e), -1);
     assert_non_null(strstr(e.text, "set is no descriptor set"));
     cli_buf_deinit(&m.b);
@@ -312,8 +316,8 @@ static void declarations_nest_to_a_limit(void **state)
 /* The set of mapping2.proto with bytes changed: a schema or an error, never worse. */
 static void damaged_descriptors_are_survived(void **state)
 {
-    cli_list protos = {.items = {"mapping2.proto"}, .n = 1};
-    cli_list dirs = {.items = {TEST_FOLDER}, .n = 1};
+    cli_list protos = { .items = { "mapping2.proto" }, .n = 1 };
+    cli_list dirs = { .items = { TEST_FOLDER }, .n = 1 };
     cli_buf set;
     cli_error e;
     uint32_t random = 12345;
@@ -329,7 +333,7 @@ static void damaged_descriptors_are_survived(void **state)
             random = random * 1664525 + 1013904223;
             copy[(random >> 8) % set.len] = (uint8_t)(random >> 24);
         }
-        cli_span span = {copy, set.len};
+        cli_span span = { copy, set.len };
         cli_schema *s = NULL;
         if (cli_schema_parse(&span, "set", &s, &e) == 0) {
             n_loaded++;
@@ -345,14 +349,14 @@ static void damaged_descriptors_are_survived(void **state)
 
 static void loading_without_memory_fails(void **state)
 {
-    cli_list protos = {.items = {"mapping2.proto"}, .n = 1};
-    cli_list dirs = {.items = {TEST_FOLDER}, .n = 1};
+    cli_list protos = { .items = { "mapping2.proto" }, .n = 1 };
+    cli_list dirs = { .items = { TEST_FOLDER }, .n = 1 };
     cli_buf set;
     cli_error e;
     (void)state;
     cli_buf_init(&set, CLI_SCHEMA_BYTES_MAX);
     assert_int_equal(cli_protoc_run(&protos, &dirs, &set, &e), 0);
-    cli_span span = {set.data, set.len};
+    cli_span span = { set.data, set.len };
     long n = 0;
     for (;; n++) {
         cli_schema *s = NULL;

@@ -7,8 +7,13 @@ static void base64_goes_both_ways(void **state)
     static const struct {
         const char *bytes;
         const char *padded;
-    } cases[] = {{"", ""},         {"f", "Zg=="},     {"fo", "Zm8="},        {"foo", "Zm9v"},
-                 {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    } cases[] = { { "", "" },
+                  { "f", "Zg==" },
+                  { "fo", "Zm8=" },
+                  { "foo", "Zm9v" },
+                  { "foob", "Zm9vYg==" },
+                  { "fooba", "Zm9vYmE=" },
+                  { "foobar", "Zm9vYmFy" } };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t len = strlen(cases[i].bytes);
@@ -21,8 +26,8 @@ static void base64_goes_both_ways(void **state)
             cli_base64_encode(&text, cases[i].bytes, len, pad);
             assert_int_equal(text.len, pad ? strlen(cases[i].padded) : digits);
             assert_true(text.len == 0 || memcmp(text.data, cases[i].padded, text.len) == 0);
-            assert_int_equal(cli_base64_decode(&back, text.len == 0 ? "" : (char *)text.data, text.len),
-                             0);
+            assert_int_equal(
+                cli_base64_decode(&back, text.len == 0 ? "" : (char *)text.data, text.len), 0);
             assert_int_equal(back.len, len);
             assert_true(len == 0 || memcmp(back.data, cases[i].bytes, len) == 0);
             cli_buf_deinit(&text);
@@ -33,8 +38,8 @@ static void base64_goes_both_ways(void **state)
 
 static void what_is_not_base64_is_refused(void **state)
 {
-    static const char *const texts[] = {"A", "A===", "AA=", "AAA==", "AA=A", "AA AA", "AAAAA", "A*==",
-                                        "=", "====", "AAAA=", "AAAA=="};
+    static const char *const texts[] = { "A",     "A===", "AA=", "AAA==", "AA=A",  "AA AA",
+                                         "AAAAA", "A*==", "=",   "====",  "AAAA=", "AAAA==" };
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         cli_buf b;
@@ -52,10 +57,21 @@ static void utf8_is_checked(void **state)
         const char *text;
         size_t good;
     } cases[] = {
-        {"abc", 3},          {"gr\xc3\xbc\xc3\x9f", 6}, {"\xf0\x9f\x9a\x81", 4}, {"a\x80", 1},
-        {"\xc0\x80", 0},     {"\xc1\xbf", 0},           {"\xe0\x9f\xbf", 0},     {"\xed\xa0\x80", 0},
-        {"\xed\x9f\xbf", 3}, {"\xf4\x8f\xbf\xbf", 4},   {"\xf4\x90\x80\x80", 0}, {"\xf5\x80\x80\x80", 0},
-        {"\xe2\x82", 0},     {"ok\xff", 2},             {"\xf0\x8f\xbf\xbf", 0},
+        { "abc", 3 },
+        { "gr\xc3\xbc\xc3\x9f", 6 },
+        { "\xf0\x9f\x9a\x81", 4 },
+        { "a\x80", 1 },
+        { "\xc0\x80", 0 },
+        { "\xc1\xbf", 0 },
+        { "\xe0\x9f\xbf", 0 },
+        { "\xed\xa0\x80", 0 },
+        { "\xed\x9f\xbf", 3 },
+        { "\xf4\x8f\xbf\xbf", 4 },
+        { "\xf4\x90\x80\x80", 0 },
+        { "\xf5\x80\x80\x80", 0 },
+        { "\xe2\x82", 0 },
+        { "ok\xff", 2 },
+        { "\xf0\x8f\xbf\xbf", 0 },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -66,9 +82,12 @@ static void utf8_is_checked(void **state)
 
 static void names_become_camel_case_as_protoc_makes_them(void **state)
 {
-    static const char *const pairs[][2] = {{"unit_price", "unitPrice"}, {"a", "a"},
-                                           {"odd__name_", "oddName"},   {"_x", "X"},
-                                           {"a_1b", "a1b"},             {"Already_Up", "AlreadyUp"}};
+    static const char *const pairs[][2] = { { "unit_price", "unitPrice" },
+                                            { "a", "a" },
+                                            { "odd__name_", "oddName" },
+                                            { "_x", "X" },
+                                            { "a_1b", "a1b" },
+                                            { "Already_Up", "AlreadyUp" } };
     char out[40];
     (void)state;
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -79,8 +98,9 @@ static void names_become_camel_case_as_protoc_makes_them(void **state)
 
 static void numbers_are_those_of_json(void **state)
 {
-    static const char *const good[] = {"0", "-0", "10", "1.5", "1e5", "1E+5", "-1.25e-7"};
-    static const char *const bad[] = {"", "-", "+1", "01", "1.", ".5", "1e", "1e+", " 1", "1 ", "0x1", "inf"};
+    static const char *const good[] = { "0", "-0", "10", "1.5", "1e5", "1E+5", "-1.25e-7" };
+    static const char *const bad[] = { "",   "-",   "+1", "01", "1.",  ".5",
+                                       "1e", "1e+", " 1", "1 ", "0x1", "inf" };
     (void)state;
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         assert_true(cli_is_json_number(good[i], strlen(good[i])));
@@ -131,12 +151,12 @@ static void times_go_both_ways(void **state)
         int32_t nanos;
         const char *text;
     } cases[] = {
-        {0, 0, "1970-01-01T00:00:00Z"},
-        {-1, 500000000, "1969-12-31T23:59:59.500Z"},
-        {951868799, 1000, "2000-02-29T23:59:59.000001Z"},
-        {-62135596800, 0, "0001-01-01T00:00:00Z"},
-        {253402300799, 999999999, "9999-12-31T23:59:59.999999999Z"},
-        {4107542400, 0, "2100-03-01T00:00:00Z"},
+        { 0, 0, "1970-01-01T00:00:00Z" },
+        { -1, 500000000, "1969-12-31T23:59:59.500Z" },
+        { 951868799, 1000, "2000-02-29T23:59:59.000001Z" },
+        { -62135596800, 0, "0001-01-01T00:00:00Z" },
+        { 253402300799, 999999999, "9999-12-31T23:59:59.999999999Z" },
+        { 4107542400, 0, "2100-03-01T00:00:00Z" },
     };
     char text[CLI_TIME_TEXT_MAX];
     int64_t seconds;
@@ -158,14 +178,26 @@ static void times_go_both_ways(void **state)
 
 static void bad_times_are_refused(void **state)
 {
-    static const char *const texts[] = {
-        "",                       "2024-01-01",           "2024-01-01T00:00:00",
-        "2024-13-01T00:00:00Z",   "2024-00-01T00:00:00Z", "2024-04-31T00:00:00Z",
-        "2023-02-29T00:00:00Z",   "1900-02-29T00:00:00Z", "2024-01-01T24:00:00Z",
-        "2024-01-01T00:60:00Z",   "2024-01-01T00:00:60Z", "2024-01-01T00:00:00.Z",
-        "2024-01-01T00:00:00.1234567890Z", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00",
-        "9999-12-31T23:59:59-01:00", "2024-01-01T00:00:00Zx", "2024-01-01t00:00:00Z",
-        "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00+0100"};
+    static const char *const texts[] = { "",
+                                         "2024-01-01",
+                                         "2024-01-01T00:00:00",
+                                         "2024-13-01T00:00:00Z",
+                                         "2024-00-01T00:00:00Z",
+                                         "2024-04-31T00:00:00Z",
+                                         "2023-02-29T00:00:00Z",
+                                         "1900-02-29T00:00:00Z",
+                                         "2024-01-01T24:00:00Z",
+                                         "2024-01-01T00:60:00Z",
+                                         "2024-01-01T00:00:60Z",
+                                         "2024-01-01T00:00:00.Z",
+                                         "2024-01-01T00:00:00.1234567890Z",
+                                         "0000-01-01T00:00:00Z",
+                                         "0001-01-01T00:00:00+01:00",
+                                         "9999-12-31T23:59:59-01:00",
+                                         "2024-01-01T00:00:00Zx",
+                                         "2024-01-01t00:00:00Z",
+                                         "2024-01-01T00:00:00+24:00",
+                                         "2024-01-01T00:00:00+0100" };
     int64_t seconds;
     int32_t nanos;
     char text[CLI_TIME_TEXT_MAX];
@@ -186,10 +218,14 @@ static void durations_go_both_ways(void **state)
         int64_t seconds;
         int32_t nanos;
         const char *text;
-    } cases[] = {{0, 0, "0s"},           {1, 500000000, "1.500s"},      {0, -500000000, "-0.500s"},
-                 {-3, -1, "-3.000000001s"}, {315576000000, 0, "315576000000s"}};
-    static const char *const bad[] = {"", "s", "1", "1.s", ".5s", "1.0000000001s", "+1s", "--1s",
-                                      "315576000001s", "1 s", "1sx"};
+    } cases[] = { { 0, 0, "0s" },
+                  { 1, 500000000, "1.500s" },
+                  { 0, -500000000, "-0.500s" },
+                  { -3, -1, "-3.000000001s" },
+                  { 315576000000, 0, "315576000000s" } };
+    static const char *const bad[] = {
+        "", "s", "1", "1.s", ".5s", "1.0000000001s", "+1s", "--1s", "315576000001s", "1 s", "1sx"
+    };
     char text[CLI_TIME_TEXT_MAX];
     int64_t seconds;
     int32_t nanos;

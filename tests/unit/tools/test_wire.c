@@ -5,7 +5,8 @@
 
 static void varints_come_back(void **state)
 {
-    static const uint64_t values[] = {0, 1, 127, 128, 300, UINT32_MAX, UINT64_C(1) << 63, UINT64_MAX};
+    static const uint64_t values[] = { 0,         1, 127, 128, 300, UINT32_MAX, UINT64_C(1) << 63,
+                                       UINT64_MAX };
     (void)state;
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         cli_buf b;
@@ -13,10 +14,10 @@ static void varints_come_back(void **state)
         cli_buf_init(&b, 100);
         cli_put_varint(&b, values[i]);
         for (size_t len = 0; len < b.len; len++) {
-            cli_reader part = {b.data, b.data + len};
+            cli_reader part = { b.data, b.data + len };
             assert_int_equal(cli_get_varint(&part, &back), CLI_WIRE_TRUNCATED);
         }
-        cli_reader r = {b.data, b.data + b.len};
+        cli_reader r = { b.data, b.data + b.len };
         assert_int_equal(cli_get_varint(&r, &back), CLI_WIRE_OK);
         assert_true(back == values[i]);
         assert_ptr_equal(r.p, r.end);
@@ -26,8 +27,8 @@ static void varints_come_back(void **state)
 
 static void a_varint_of_eleven_bytes_is_refused(void **state)
 {
-    static const uint8_t bytes[11] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
-    cli_reader r = {bytes, bytes + sizeof(bytes)};
+    static const uint8_t bytes[11] = { 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1 };
+    cli_reader r = { bytes, bytes + sizeof(bytes) };
     uint64_t v;
     (void)state;
     assert_int_equal(cli_get_varint(&r, &v), CLI_WIRE_LONG_VARINT);
@@ -35,7 +36,7 @@ static void a_varint_of_eleven_bytes_is_refused(void **state)
 
 static void zigzag_keeps_the_edges(void **state)
 {
-    static const int64_t values[] = {0, -1, 1, INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX};
+    static const int64_t values[] = { 0, -1, 1, INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX };
     (void)state;
     assert_true(cli_zigzag(-1) == 1 && cli_zigzag(1) == 2);
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -53,7 +54,7 @@ static void fixed_numbers_are_little_endian(void **state)
     cli_put_fixed32(&b, 0x04030201);
     cli_put_fixed64(&b, UINT64_C(0x0807060504030201));
     assert_memory_equal(b.data, "\1\2\3\4\1\2\3\4\5\6\7\10", 12);
-    cli_reader r = {b.data, b.data + b.len};
+    cli_reader r = { b.data, b.data + b.len };
     assert_int_equal(cli_get_fixed32(&r, &u32), CLI_WIRE_OK);
     assert_int_equal(cli_get_fixed64(&r, &u64), CLI_WIRE_OK);
     assert_true(u32 == 0x04030201 && u64 == UINT64_C(0x0807060504030201));
@@ -69,15 +70,19 @@ static void tags_are_checked(void **state)
         size_t len;
         cli_wire_fault fault;
     } cases[] = {
-        {"\x08", 1, CLI_WIRE_OK},          {"\x00", 1, CLI_WIRE_BAD_NUMBER},
-        {"\x07", 1, CLI_WIRE_BAD_NUMBER},  {"\x0e", 1, CLI_WIRE_BAD_TYPE},
-        {"\x0f", 1, CLI_WIRE_BAD_TYPE},    {"\xf8\xff\xff\xff\x0f", 5, CLI_WIRE_OK},
-        {"\x80\x80\x80\x80\x10", 5, CLI_WIRE_BAD_NUMBER}, {"\x80", 1, CLI_WIRE_TRUNCATED},
+        { "\x08", 1, CLI_WIRE_OK },
+        { "\x00", 1, CLI_WIRE_BAD_NUMBER },
+        { "\x07", 1, CLI_WIRE_BAD_NUMBER },
+        { "\x0e", 1, CLI_WIRE_BAD_TYPE },
+        { "\x0f", 1, CLI_WIRE_BAD_TYPE },
+        { "\xf8\xff\xff\xff\x0f", 5, CLI_WIRE_OK },
+        { "\x80\x80\x80\x80\x10", 5, CLI_WIRE_BAD_NUMBER },
+        { "\x80", 1, CLI_WIRE_TRUNCATED },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const uint8_t *p = (const uint8_t *)cases[i].bytes;
-        cli_reader r = {p, p + cases[i].len};
+        cli_reader r = { p, p + cases[i].len };
         uint32_t number;
         cli_wire_type type;
         assert_int_equal(cli_get_tag(&r, &number, &type), cases[i].fault);
@@ -88,7 +93,7 @@ static void tags_are_checked(void **state)
 static cli_wire_fault skip_one(const char *bytes, size_t len)
 {
     const uint8_t *p = (const uint8_t *)bytes;
-    cli_reader r = {p, p + len};
+    cli_reader r = { p, p + len };
     uint32_t number;
     cli_wire_type type;
     cli_wire_fault fault = cli_get_tag(&r, &number, &type);
@@ -103,11 +108,24 @@ static void unknown_values_are_skipped_whole(void **state)
 {
     (void)state;
     assert_int_equal(skip_one("\x08\x96\x01", 3), CLI_WIRE_OK);
-    assert_int_equal(skip_one("\x0d" "1234", 5), CLI_WIRE_OK);
-    assert_int_equal(skip_one("\x09" "12345678", 9), CLI_WIRE_OK);
-    assert_int_equal(skip_one("\x0a\x03" "abc", 5), CLI_WIRE_OK);
-    assert_int_equal(skip_one("\x0a\x04" "abc", 5), CLI_WIRE_TRUNCATED);
-    assert_int_equal(skip_one("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11), CLI_WIRE_TRUNCATED);
+    assert_int_equal(skip_one("\x0d"
+                              "1234",
+                              5),
+                     CLI_WIRE_OK);
+    assert_int_equal(skip_one("\x09"
+                              "12345678",
+                              9),
+                     CLI_WIRE_OK);
+    assert_int_equal(skip_one("\x0a\x03"
+                              "abc",
+                              5),
+                     CLI_WIRE_OK);
+    assert_int_equal(skip_one("\x0a\x04"
+                              "abc",
+                              5),
+                     CLI_WIRE_TRUNCATED);
+    assert_int_equal(skip_one("\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11),
+                     CLI_WIRE_TRUNCATED);
     assert_int_equal(skip_one("\x0b\x13\x10\x01\x14\x0c", 6), CLI_WIRE_OK);
     assert_int_equal(skip_one("\x0b\x13\x10\x01\x0c", 5), CLI_WIRE_OTHER_END);
     assert_int_equal(skip_one("\x0b\x10\x01", 3), CLI_WIRE_TRUNCATED);
