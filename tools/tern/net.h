@@ -1,0 +1,28 @@
+/* One call over the network, as `tern call` and `tern health` make it. */
+#ifndef TERN_TOOLS_NET_H
+#define TERN_TOOLS_NET_H
+
+#include <tern/call.h>
+#include <tern/channel.h>
+#include <tern/metadata.h>
+#include <tern/method.h>
+
+#include "tools/tern/cli.h"
+#include "tools/tern/options.h"
+#include "tools/tern/wire.h"
+
+/* Makes one call to `target` with the metadata, deadline and so on of the options. On success *ret is
+ * a malloc'ed buffer of *ret_len bytes. A call that failed sets *e to CLI_EXIT_STATUS + code and
+ * "CODE: message". With --verbose, metadata and times go to io->err. */
+typedef struct cli_call {
+    const char *target;
+    const tern_method *method;
+    const cli_options *options;
+    int64_t timeout_ms; /* 0: none */
+    cli_span request;
+} cli_call;
+
+int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *ret_len,
+                  cli_error *e);
+
+#endif
