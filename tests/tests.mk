@@ -25,8 +25,8 @@ $(B)/lib/libtestparts.a: $(PARTS) $(TEST_GEN_OBJ) $(SUPPORT_OBJ)
 $(B)/tests/%: $(B)/obj/tests/%.o $(B)/lib/libtestparts.a $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) $(if $(findstring /unit/,$@),$(WRAP)) -o $@ $< $(B)/lib/libtestparts.a \
-	    $(LIBTERN) $(LIB_DEPS) -lcmocka -lsqlite3 -ljansson -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) $(if $(findstring /unit/,$@),$(WRAP)) -o $@ $< -Wl,--start-group \
+	    $(B)/lib/libtestparts.a $(LIBTERN) -Wl,--end-group $(LIB_DEPS) -lcmocka -lsqlite3 -ljansson -lm
 
 .PHONY: test run-tests build-tests
 test: setup ## builds and runs every test (ONLY=pattern: those whose path contains it)
