@@ -1,8 +1,9 @@
 /* Waiting on a connection: leader and followers (transport.h).
  *
- * A lone caller pays two system calls beside its write: poll and read. With many callers each wake-up
- * of the leader serves all responses that arrived together; a follower is woken for its own response or
- * to lead, never else. */
+ * A lone caller that nobody can cancel sleeps in the read itself and so pays one system call beside its
+ * write; it is deaf to wake_fd meanwhile, which is of no harm: what another thread has to write, that
+ * thread writes. Else the leader polls, then reads. With many callers each wake-up of the leader serves
+ * all responses that arrived together; a follower is woken for its own response or to lead, never else. */
 #include "client/drive.h"
 
 #include <errno.h>
@@ -24,13 +25,38 @@
 #define READS_PER_TURN 16
 /* Memory an idle connection's output buffer may keep. */
 #define OUT_KEEP_BYTES (16u * 1024)
+/* Shorter waits than this are not worth a limit of their own on the read. */
+#define READ_LIMIT_MIN_NS (5 * TERN__NS_PER_MS)
+/* A follower that writes for a deaf leader looks so often whether its own answer has come. */
+#define WRITE_SLICE_NS (10 * TERN__NS_PER_MS)
 
 void tern__drive_wake(tern__transport *t)
 {
-    if (!t->led || t->wake_sent)
+    if (!t->led || t->deaf || t->wake_sent)
         return;
     uint64_t one = 1;
     t->wake_sent = write(t->wake_fd, &one, sizeof one) == (ssize_t)sizeof one;
+}
+
+/* Handles the result of a read; true while the connection lives. */
+static bool take_in(tern__transport *t, const uint8_t *buf, long n)
+{
+    char why[200];
+    if (n == -EAGAIN)
+        return true;
+    if (n <= 0) {
+        snprintf(why, sizeof why, n ? "the connection failed: %s" : "the server closed the connection%s",
+                 n ? strerror((int)-n) : "");
+        tern__transport_die(t, why);
+        return false;
+    }
+    if (tern__h2_feed(t->h2, 0, buf, (size_t)n)) {
+        snprintf(why, sizeof why, "the server broke the HTTP/2 protocol: %s",
+                 tern__h2_error_text(t->h2));
+        tern__transport_die(t, why);
+        return false;
+    }
+    return true;
 }
 
 /* Reads and feeds until the socket is empty; true while the connection lives. */
@@ -38,24 +64,10 @@ static bool read_all(tern__transport *t, uint8_t *buf)
 {
     for (int i = 0; i < READS_PER_TURN; i++) {
         long n = tern__socket_read(t->fd, buf, READ_BYTES);
-        if (n == -EAGAIN)
-            return true;
-        if (n <= 0) {
-            char why[160];
-            snprintf(why, sizeof why, n ? "the connection failed: %s" : "the server closed the connection%s",
-                     n ? strerror((int)-n) : "");
-            tern__transport_die(t, why);
+        if (!take_in(t, buf, n))
             return false;
-        }
-        if (tern__h2_feed(t->h2, 0, buf, (size_t)n)) {
-            char why[200];
-            snprintf(why, sizeof why, "the server broke the HTTP/2 protocol: %s",
-                     tern__h2_error_text(t->h2));
-            tern__transport_die(t, why);
-            return false;
-        }
-        if ((size_t)n < READ_BYTES)
-            return true;
+        if (n < (long)READ_BYTES)
+            break;
     }
     return true;
 }
@@ -80,7 +92,14 @@ void tern__drive_flush(tern__transport *t)
         tern__transport_die(t, "the connection has ended");
 }
 
-void tern__drive_once(tern__transport *t, int64_t deadline)
+/* What was read may have left something to say: acknowledgements, window updates, the end. */
+static void flush_answers(tern__transport *t)
+{
+    if (t->out.len || tern__h2_wants_take(t->h2) || !tern__h2_alive(t->h2))
+        tern__drive_flush(t);
+}
+
+void tern__drive_poll(tern__transport *t, int64_t deadline)
 {
     uint8_t buf[READ_BYTES];
     struct pollfd p[2] = {
@@ -102,8 +121,41 @@ void tern__drive_once(tern__transport *t, int64_t deadline)
     }
     if (p[0].revents & (POLLIN | POLLHUP | POLLERR) && !read_all(t, buf))
         return;
-    if (t->out.len || tern__h2_wants_take(t->h2) || !tern__h2_alive(t->h2))
-        tern__drive_flush(t);
+    flush_answers(t);
+}
+
+/* Puts a limit on the read that ends it before the deadline, not after. The one that is set already will
+ * do if it is near enough: calls with equal timeouts set it once. False: the rest is too short for it. */
+static bool limit_read(tern__transport *t, int64_t deadline)
+{
+    int64_t want = 0;
+    if (deadline != TERN__TIME_NEVER) {
+        int64_t left = deadline - tern__clock_now();
+        if (left < READ_LIMIT_MIN_NS)
+            return false;
+        if (t->receive_timeout && t->receive_timeout <= left && t->receive_timeout >= left / 2)
+            return true;
+        want = left - left / 8;
+    }
+    if (want == t->receive_timeout)
+        return true;
+    if (tern__socket_set_receive_timeout(t->fd, want))
+        return false;
+    t->receive_timeout = want;
+    return true;
+}
+
+/* A leader that is alone: sleeps in the read. */
+static void drive_read(tern__transport *t)
+{
+    uint8_t buf[READ_BYTES];
+    t->deaf = true;
+    pthread_mutex_unlock(&t->lock);
+    long n = tern__socket_read_blocking(t->fd, buf, READ_BYTES);
+    pthread_mutex_lock(&t->lock);
+    t->deaf = false;
+    if (!t->dead && take_in(t, buf, n))
+        flush_answers(t);
 }
 
 /* A thread that leaves passes the lead on, if somebody waits: a follower, else a queued stream. */
@@ -139,6 +191,30 @@ static bool settled(const tern__transport *t, const tern__client_stream *s, bool
     return s->done || s->cancelled || t->dead || (for_grant && s->granted);
 }
 
+/* The leader is deaf and something is to be written: wait for room in the socket in its place. */
+static void write_for_leader(tern__transport *t, int64_t deadline)
+{
+    struct pollfd p = { .fd = t->fd, .events = POLLOUT };
+    int64_t now = tern__clock_now();
+    pthread_mutex_unlock(&t->lock);
+    poll(&p, 1, tern__clock_poll_ms(now, tern__time_min(deadline, now + WRITE_SLICE_NS)));
+    pthread_mutex_lock(&t->lock);
+    if (!t->dead)
+        tern__drive_flush(t);
+}
+
+static void lead(tern__transport *t, const tern__client_stream *s, int64_t deadline)
+{
+    t->led = true;
+    if (t->bg_armed)
+        tern__background_disarm(t);
+    if (s->may_be_deaf && t->n_streams == 1 && t->out.len == 0 && limit_read(t, deadline))
+        drive_read(t);
+    else
+        tern__drive_poll(t, deadline);
+    t->led = false;
+}
+
 /* Leads or follows until the stream is settled or the deadline has passed. */
 static void await(tern__transport *t, tern__client_stream *s, int64_t deadline, bool for_grant)
 {
@@ -146,11 +222,11 @@ static void await(tern__transport *t, tern__client_stream *s, int64_t deadline, 
         if (deadline != TERN__TIME_NEVER && tern__clock_now() >= deadline)
             return;
         if (!t->led) {
-            t->led = true;
-            if (t->bg_armed)
-                tern__background_disarm(t);
-            tern__drive_once(t, deadline);
-            t->led = false;
+            lead(t, s, deadline);
+            continue;
+        }
+        if (t->deaf && t->out.len) {
+            write_for_leader(t, deadline);
             continue;
         }
         /* A queued stream stands in `queue` with its node already. */
@@ -265,6 +341,7 @@ void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern_
 {
     cancel_link link = { .listener.on_cancel = on_context_cancel, .t = t, .s = s };
     pthread_cond_init(&s->cond, NULL);
+    s->may_be_deaf = r->context == NULL;
     if (r->context && !tern__context_listen(r->context, &link.listener))
         s->cancelled = true;
     pthread_mutex_lock(&t->lock);

@@ -17,7 +17,7 @@ void tern__transport_die(tern__transport *t, const char *why);
 void tern__drive_flush(tern__transport *t);
 /* The leader's step: waits for the socket until `deadline` (the lock is released meanwhile), reads and
  * handles what came. */
-void tern__drive_once(tern__transport *t, int64_t deadline);
+void tern__drive_poll(tern__transport *t, int64_t deadline);
 /* Interrupts the leader's wait. */
 void tern__drive_wake(tern__transport *t);
 

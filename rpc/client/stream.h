@@ -27,6 +27,7 @@ typedef struct tern__client_stream {
     pthread_cond_t cond;  /* signalled when done, granted, or asked to drive */
     bool done;            /* the outcome is complete; the transport has forgotten the stream */
     bool granted;         /* a place was found for it after queueing */
+    bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */
     bool cancelled;       /* the context was cancelled */
 
     /* response head */

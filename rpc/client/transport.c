@@ -199,9 +199,9 @@ tern_code tern__transport_new(int fd, int64_t deadline, uint32_t queue_max, tern
     t->led = true;
     tern__drive_flush(t);
     while (!t->ready && !t->dead && tern__clock_now() < deadline)
-        tern__drive_once(t, deadline);
+        tern__drive_poll(t, deadline);
     t->led = false;
-    bool ok = t->ready && !t->dead;
+    bool ok = t->ready && !t->dead && tern__socket_set_blocking(fd) == 0;
     if (!ok)
         tern_status_set(reterr, TERN_UNAVAILABLE, "%s",
                         t->error[0] ? t->error : "no HTTP/2 SETTINGS came from the server in time");

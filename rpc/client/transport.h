@@ -33,6 +33,8 @@ typedef struct tern__transport {
     tern__pool pool;
     tern__buf out;
     bool led;               /* somebody drives */
+    bool deaf;              /* the leader sleeps in a read, where wake_fd does not reach it */
+    int64_t receive_timeout; /* of that read, as set on the socket; ns, 0: none */
     bool wake_sent;         /* wake_fd is readable */
     bool ready;             /* the server's SETTINGS have come */
     bool draining;          /* GOAWAY or spent stream ids: no new streams */

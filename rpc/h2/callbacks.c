@@ -161,6 +161,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         return 0;
     if (frame->hd.type == NGHTTP2_DATA)
         tern__h2_guard_data_sent(&h2->guard);
+    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.last_stream_id == INT32_MAX)
+        return tern__h2_ping(h2, TERN__H2_DRAIN_PING) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     /* The final status went out before the client had ended its side: tell it to stop sending
      * (PROTOCOL-HTTP2.md, "Responses"). */

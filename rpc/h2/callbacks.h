@@ -16,8 +16,9 @@ struct tern__h2 {
     void *ctx;
     tern__pool *pool;
     nghttp2_mem mem;
-    tern__buf *out; /* while take() runs */
-    int64_t now;    /* of the feed() that runs */
+    tern__buf *out;  /* while take() runs */
+    size_t soft_max; /* of the take() that runs */
+    int64_t now;     /* of the feed() that runs */
     tern__h2_guard guard;
     bool server, settings_acked, freed;
     char error[128];

@@ -128,6 +128,7 @@ int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len)
 int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
 {
     h2->out = out;
+    h2->soft_max = soft_max;
     int rv = 0;
     while (!rv) {
         if (out->len >= soft_max) {
@@ -242,7 +243,8 @@ int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
         memcpy(to + FRAME_HEADER_LEN, s->tx.data + s->tx.off, length);
     h2->out->len += FRAME_HEADER_LEN + length;
     s->tx.off += length;
-    return 0;
+    /* mem_send() goes from DATA frame to DATA frame by itself, through all that the windows allow. */
+    return h2->out->len >= h2->soft_max ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* --- streams and windows --------------------------------------------------------------------------- */
@@ -275,9 +277,8 @@ void tern__h2_consume(tern__h2 *h2, const tern__h2_stream *s, size_t n)
 
 int tern__h2_goaway_notice(tern__h2 *h2)
 {
-    if (nghttp2_submit_shutdown_notice(h2->ng))
-        return -ENOMEM;
-    return tern__h2_ping(h2, TERN__H2_DRAIN_PING);
+    /* The PING follows when the notice has left (on_frame_send): nghttp2 would send it first. */
+    return nghttp2_submit_shutdown_notice(h2->ng) ? -ENOMEM : 0;
 }
 
 int tern__h2_goaway_final(tern__h2 *h2, uint32_t error)

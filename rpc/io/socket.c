@@ -2,11 +2,15 @@
 #include "io/socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
+
+#include "base/time.h"
 
 #define LISTEN_BACKLOG 1024
 
@@ -105,7 +109,7 @@ int tern__socket_accept(int fd, tern__address *ret_peer)
 long tern__socket_read(int fd, uint8_t *to, size_t cap)
 {
     for (;;) {
-        ssize_t n = recv(fd, to, cap, 0);
+        ssize_t n = recv(fd, to, cap, MSG_DONTWAIT);
         if (n >= 0)
             return n;
         if (errno != EINTR)
@@ -113,10 +117,29 @@ long tern__socket_read(int fd, uint8_t *to, size_t cap)
     }
 }
 
+int tern__socket_set_blocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) ? -errno : 0;
+}
+
+int tern__socket_set_receive_timeout(int fd, int64_t ns)
+{
+    struct timeval tv = { .tv_sec = (time_t)(ns / TERN__NS_PER_S),
+                          .tv_usec = (suseconds_t)(ns % TERN__NS_PER_S / TERN__NS_PER_US) };
+    return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) ? -errno : 0;
+}
+
+long tern__socket_read_blocking(int fd, uint8_t *to, size_t cap)
+{
+    ssize_t n = recv(fd, to, cap, 0);
+    return n >= 0 ? n : errno == EINTR ? -EAGAIN : -errno;
+}
+
 int tern__socket_flush(int fd, tern__buf *out)
 {
     while (out->len) {
-        ssize_t n = send(fd, tern__buf_head(out), out->len, MSG_NOSIGNAL);
+        ssize_t n = send(fd, tern__buf_head(out), out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0)
             tern__buf_consume(out, (size_t)n);
         else if (errno == EAGAIN)

@@ -25,6 +25,12 @@ int tern__socket_accept(int fd, tern__address *ret_peer);
 
 /* Reads up to `cap` bytes: > 0 bytes, 0 end of the stream, -EAGAIN, or another -errno. */
 long tern__socket_read(int fd, uint8_t *to, size_t cap);
+/* For a socket whose only reader may sleep in the read itself, which saves the poll: blocking mode (the
+ * functions above and below do not block even so), a limit of the wait (0: none), and the read, which
+ * gives -EAGAIN when the limit is over or a signal came. 0 or -errno. */
+int tern__socket_set_blocking(int fd);
+int tern__socket_set_receive_timeout(int fd, int64_t ns);
+long tern__socket_read_blocking(int fd, uint8_t *to, size_t cap);
 /* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full, -errno. */
 int tern__socket_flush(int fd, tern__buf *out);
 

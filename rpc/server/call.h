@@ -54,6 +54,7 @@ struct tern_server_call {
     tern_metadata *initial, *trailing;
 
     /* request head */
+    bool head_done;            /* its end was seen: what comes later are the client's trailers */
     bool is_post, type_ok, bad_timeout, bad_metadata, no_memory, encoded;
     char *path;                /* copy of an unknown path, for the message */
     int64_t timeout;           /* ns; -1: none */

@@ -132,9 +132,8 @@ static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
 {
     (void)ctx;
     tern_server_call *call = of(s);
-    /* A second list is the client's trailers, which gRPC does not have: its end is what counts. */
-    if (!call->messages && !tern__message_reader_partial(&call->reader))
-        tern__request_headers_end(call);
+    /* A second list is the client's trailers, which gRPC does not have: only its end counts. */
+    tern__request_headers_end(call);
     if (end_stream)
         tern__request_end(call);
 }

@@ -47,7 +47,7 @@ static void read_grpc(tern_server_call *call, const tern__h2_field *f)
 
 void tern__request_field(tern_server_call *call, const tern__h2_field *f)
 {
-    if (call->rejected)
+    if (call->rejected || call->head_done)
         return;
     if (f->name[0] == ':') {
         read_pseudo(call, f);
@@ -108,8 +108,9 @@ static bool head_ok(tern_server_call *call)
 
 void tern__request_headers_end(tern_server_call *call)
 {
-    if (call->rejected)
+    if (call->rejected || call->head_done)
         return;
+    call->head_done = true;
     if (!head_ok(call)) {
         call->rejected = true;
         return;

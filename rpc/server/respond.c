@@ -5,6 +5,7 @@
 
 #include <tern/limits.h>
 
+#include "base/utf8.h"
 #include "server/conn.h"
 #include "server/loop.h"
 #include "wire/percent.h"
@@ -62,7 +63,7 @@ static uint32_t add_status(tern__h2_field *fields, uint32_t n, tern_code code, c
     if (message && *message) {
         size_t len = strlen(message);
         if (len >= TERN_STATUS_MESSAGE_MAX)
-            len = TERN_STATUS_MESSAGE_MAX - 1;
+            len = tern__utf8_trim(message, TERN_STATUS_MESSAGE_MAX - 1);
         len = tern__percent_encode(message, len, encoded, ENCODED_MESSAGE_MAX);
         fields[n++] = (tern__h2_field){ "grpc-message", encoded, 12, (uint32_t)len, false };
     }
