@@ -1,5 +1,5 @@
-/* Help for the tests of the services: stores in temporary folders, requests that are filled with valid
- * values and changed by field path, and tables of bad values that must cover every field. */
+/* Help for the tests of the services: stores in temporary folders, requests that are filled with
+ * valid values and changed by field path, and tables of bad values that must cover every field. */
 #ifndef DRONE_TESTS_SERVICES_SUPPORT_H
 #define DRONE_TESTS_SERVICES_SUPPORT_H
 
@@ -23,7 +23,7 @@
 #define TEST_NOW_MS 1700000000000 /* what the tests' clock says */
 #define TEST_HOUR_MS 3600000
 
-/* --- folders and stores -------------------------------------------------------------------------- */
+/* --- folders and stores ----------------------------------------------------------------------- */
 
 typedef struct test_dir {
     char path[64];
@@ -78,7 +78,7 @@ static inline void test_sql(drone_store *store, const char *sql)
     assert_int_equal(sqlite3_exec(drone_store_db(store), sql, NULL, NULL, NULL), SQLITE_OK);
 }
 
-/* --- messages ------------------------------------------------------------------------------------ */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static inline void *test_message_new(drone_reply *mem, const ProtobufCMessageDescriptor *type)
 {
@@ -88,7 +88,8 @@ static inline void *test_message_new(drone_reply *mem, const ProtobufCMessageDes
     return m;
 }
 
-/* Follows "route.pickup.latitude" to the message that has the last field; *ret_field is that field. */
+/* Follows "route.pickup.latitude" to the message that has the last field; *ret_field is that
+ * field. */
 static inline ProtobufCMessage *test_field(ProtobufCMessage *m, const char *path,
                                            const ProtobufCFieldDescriptor **ret_field)
 {
@@ -153,15 +154,24 @@ static inline void test_set_int(void *message, const char *path, int64_t value)
 static inline const char *test_valid_value(const char *name)
 {
     static const char *const values[][2] = {
-        { "delivery_id", "d-1" },    { "idempotency_key", "k-1" },
-        { "account_id", "account-1" }, { "user_id", "user-1" },
-        { "package_id", "p-1" },     { "drone_id", "drone-1-1" },
-        { "order_id", "" },          { "tag", "4006381333931" },
-        { "latitude", "40.75" },     { "longitude", "-73.95" },
-        { "altitude_m", "10" },      { "weight_g", "1000" },
-        { "amount_cents", "500" },   { "credit_limit_cents", "10000" },
-        { "pickup_at_ms", "1700003600000" }, { "deadline_ms", "1700010800000" },
-        { "expedited", "0" },        { "after_drone_id", "" },
+        { "delivery_id", "d-1" },
+        { "idempotency_key", "k-1" },
+        { "account_id", "account-1" },
+        { "user_id", "user-1" },
+        { "package_id", "p-1" },
+        { "drone_id", "drone-1-1" },
+        { "order_id", "" },
+        { "tag", "4006381333931" },
+        { "latitude", "40.75" },
+        { "longitude", "-73.95" },
+        { "altitude_m", "10" },
+        { "weight_g", "1000" },
+        { "amount_cents", "500" },
+        { "credit_limit_cents", "10000" },
+        { "pickup_at_ms", "1700003600000" },
+        { "deadline_ms", "1700010800000" },
+        { "expedited", "0" },
+        { "after_drone_id", "" },
         { "page_size", "10" },
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
@@ -190,7 +200,7 @@ static inline void *test_valid(drone_reply *mem, const ProtobufCMessageDescripto
     return m;
 }
 
-/* --- calling ------------------------------------------------------------------------------------- */
+/* --- calling ---------------------------------------------------------------------------------- */
 
 /* A service under test. */
 typedef struct test_service {
@@ -212,14 +222,14 @@ static inline tern_code test_call(test_service *s, const drone_operation *op, vo
     return code;
 }
 
-#define assert_message(s, part)                                                                    \
-    do {                                                                                           \
-        if (strstr((s)->mem.status.message, (part)) == NULL) {                                     \
-            fail_msg("\"%s\" does not contain \"%s\"", (s)->mem.status.message, (part));           \
-        }                                                                                          \
+#define assert_message(s, part)                                                          \
+    do {                                                                                 \
+        if (strstr((s)->mem.status.message, (part)) == NULL) {                           \
+            fail_msg("\"%s\" does not contain \"%s\"", (s)->mem.status.message, (part)); \
+        }                                                                                \
     } while (0)
 
-/* --- bad values ---------------------------------------------------------------------------------- */
+/* --- bad values ------------------------------------------------------------------------------- */
 
 /* A field, a value that is wrong, and how the message must begin behind the field's name. */
 typedef struct test_bad {
@@ -230,43 +240,44 @@ typedef struct test_bad {
 
 #define TEST_LONG_ID "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" /* 65 */
 
-#define TEST_BAD_ID(path)                                                                          \
-    { path, "", ": is empty" }, { path, TEST_LONG_ID, ": is longer than 64 characters" },          \
-        { path, "a b", ": character 2 (byte 0x20) is not one of" },                                \
-        { path, "a\n", ": character 2 (byte 0x0a) is not one of" },                                \
-        { path, "\xff", ": character 1 (byte 0xff) is not one of" },                               \
-    {                                                                                              \
-        path, "d'x", ": character 2 (byte 0x27) is not one of"                                     \
+#define TEST_BAD_ID(path)                                                                 \
+    { path, "", ": is empty" }, { path, TEST_LONG_ID, ": is longer than 64 characters" }, \
+        { path, "a b", ": character 2 (byte 0x20) is not one of" },                       \
+        { path, "a\n", ": character 2 (byte 0x0a) is not one of" },                       \
+        { path, "\xff", ": character 1 (byte 0xff) is not one of" },                      \
+    {                                                                                     \
+        path, "d'x", ": character 2 (byte 0x27) is not one of"                            \
     }
 
-#define TEST_BAD_CHANGE                                                                            \
-    { "change", NULL, ": is missing" }, TEST_BAD_ID("change.delivery_id"),                         \
-        { "change.revision", "0", ": 0 is outside 1..1000000000" },                                \
-        { "change.revision", "-1", ": -1 is outside" },                                            \
-        { "change.revision", "1000000001", ": 1000000001 is outside" },                            \
+#define TEST_BAD_CHANGE                                                    \
+    { "change", NULL, ": is missing" }, TEST_BAD_ID("change.delivery_id"), \
+        { "change.revision", "0", ": 0 is outside 1..1000000000" },        \
+        { "change.revision", "-1", ": -1 is outside" },                    \
+        { "change.revision", "1000000001", ": 1000000001 is outside" },    \
         TEST_BAD_ID("change.idempotency_key")
 
-#define TEST_BAD_LOCATION(path)                                                                    \
-    { path, NULL, ": is missing" },                                                                \
-        { path ".latitude", "91", ": 91 is outside -90..90" },                                     \
-        { path ".latitude", "-90.0001", ": -90.0001 is outside -90..90" },                         \
-        { path ".latitude", "nan", ": nan is outside -90..90" },                                   \
-        { path ".longitude", "180.5", ": 180.5 is outside -180..180" },                            \
-        { path ".longitude", "-181", ": -181 is outside -180..180" },                              \
-        { path ".longitude", "inf", ": inf is outside -180..180" },                                \
-        { path ".altitude_m", "9001", ": 9001 is outside -500..9000" },                            \
-    {                                                                                              \
-        path ".altitude_m", "-501", ": -501 is outside -500..9000"                                 \
+#define TEST_BAD_LOCATION(path)                                                            \
+    { path, NULL, ": is missing" }, { path ".latitude", "91", ": 91 is outside -90..90" }, \
+        { path ".latitude", "-90.0001", ": -90.0001 is outside -90..90" },                 \
+        { path ".latitude", "nan", ": nan is outside -90..90" },                           \
+        { path ".longitude", "180.5", ": 180.5 is outside -180..180" },                    \
+        { path ".longitude", "-181", ": -181 is outside -180..180" },                      \
+        { path ".longitude", "inf", ": inf is outside -180..180" },                        \
+        { path ".altitude_m", "9001", ": 9001 is outside -500..9000" },                    \
+    {                                                                                      \
+        path ".altitude_m", "-501", ": -501 is outside -500..9000"                         \
     }
 
-#define TEST_BAD_ROUTE                                                                             \
-    { "route", NULL, ": is missing" }, TEST_BAD_LOCATION("route.pickup"),                          \
-        TEST_BAD_LOCATION("route.dropoff"), { "route.pickup_at_ms", "0", ": 0 is outside" },       \
-        { "route.pickup_at_ms", "-5", ": -5 is outside" },                                         \
-        { "route.pickup_at_ms", "4102444800001", ": 4102444800001 is outside" },                   \
-        { "route.deadline_ms", "0", ": 0 is outside" },                                            \
-        { "route.deadline_ms", "1700003600000", ": is not later than pickup_at_ms" },              \
-        { "route.deadline_ms", "9102444800000", ": 9102444800000 is outside" }
+#define TEST_BAD_ROUTE                                                                       \
+    { "route", NULL, ": is missing" }, TEST_BAD_LOCATION("route.pickup"),                    \
+        TEST_BAD_LOCATION("route.dropoff"), { "route.pickup_at_ms", "0", ": 0 is outside" }, \
+        { "route.pickup_at_ms", "-5", ": -5 is outside" },                                   \
+        { "route.pickup_at_ms", "4102444800001", ": 4102444800001 is outside" },             \
+        { "route.deadline_ms", "0", ": 0 is outside" },                                      \
+        { "route.deadline_ms", "1700003600000", ": is not later than pickup_at_ms" },        \
+    {                                                                                        \
+        "route.deadline_ms", "9102444800000", ": 9102444800000 is outside"                   \
+    }
 
 #define TEST_LONG_TAG TEST_LONG_ID TEST_LONG_ID
 
@@ -280,7 +291,9 @@ typedef struct test_bad {
         { "package.tag", TEST_LONG_TAG, ": is longer than 128 bytes" },                            \
         { "package.tag", "a\x01", ": is not printable UTF-8" },                                    \
         { "package.tag", "\xc3", ": is not printable UTF-8" },                                     \
-        { "package.tag", "\xed\xa0\x80", ": is not printable UTF-8" }
+    {                                                                                              \
+        "package.tag", "\xed\xa0\x80", ": is not printable UTF-8"                                  \
+    }
 
 /* Every field that is neither a flag nor in `free_fields` must occur in the table. */
 static inline void test_covered(const ProtobufCMessageDescriptor *type, const char *prefix,
@@ -290,8 +303,8 @@ static inline void test_covered(const ProtobufCMessageDescriptor *type, const ch
         const ProtobufCFieldDescriptor *f = &type->fields[i];
         char path[128];
         bool found = f->type == PROTOBUF_C_TYPE_BOOL;
-        int len = snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
-                           f->name);
+        int len =
+            snprintf(path, sizeof path, "%s%s%s", prefix, prefix[0] != '\0' ? "." : "", f->name);
         assert_in_range(len, 1, sizeof path - 1);
         for (size_t k = 0; k < n_bad && !found; k++) {
             found = strcmp(bad[k].path, path) == 0;
@@ -305,7 +318,8 @@ static inline void test_covered(const ProtobufCMessageDescriptor *type, const ch
     }
 }
 
-/* Tries every bad value of the table in an otherwise valid request, at the operation's front door. */
+/* Tries every bad value of the table in an otherwise valid request, at the operation's front
+ * door. */
 static inline void test_bad_values(test_service *s, const drone_operation *op,
                                    const ProtobufCMessageDescriptor *request_type,
                                    const ProtobufCMessageDescriptor *response_type,

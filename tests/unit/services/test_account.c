@@ -2,6 +2,7 @@
 #include "services_support.h"
 
 #include "account/account.h"
+#include "support/failmalloc.h"
 
 typedef Drone__Account__V1__Account account_message;
 typedef Drone__Account__V1__Hold hold_message;
@@ -20,7 +21,9 @@ typedef struct fixture {
 static int setup(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
-    const drone_account_seed seed = { .accounts = 4, .suspend_every = 3, .credit_limit_cents = 1000 };
+    const drone_account_seed seed = { .accounts = 4,
+                                      .suspend_every = 3,
+                                      .credit_limit_cents = 1000 };
     f->dir = test_dir_new();
     f->s.store = test_open(&f->dir, &drone_account_schema);
     assert_int_equal(drone_account_seed_store(f->s.store, &seed, NULL), TERN_OK);
@@ -93,8 +96,9 @@ static void test_fields(void **state)
     test_bad_values(&f->s, &drone_account_place_hold, PLACE, HOLD, placing, TEST_N(placing), "");
     test_bad_values(&f->s, &drone_account_refund_hold, REFUND, REFUNDED, refunding,
                     TEST_N(refunding), "");
-    test_bad_values(&f->s, &drone_account_get_hold, &drone__account__v1__get_hold_request__descriptor,
-                    HOLD, get_hold, TEST_N(get_hold), "");
+    test_bad_values(&f->s, &drone_account_get_hold,
+                    &drone__account__v1__get_hold_request__descriptor, HOLD, get_hold,
+                    TEST_N(get_hold), "");
 }
 
 static void test_hold_and_refund(void **state)
@@ -166,7 +170,8 @@ static void test_revisions(void **state)
     assert_int_equal(hold->revision, 2);
     assert_int_equal(held(f), 700); /* account-1 got its own back */
     assert_int_equal(
-        test_number(f->s.store, "SELECT held_cents FROM account WHERE account_id = 'account-1'"), 0);
+        test_number(f->s.store, "SELECT held_cents FROM account WHERE account_id = 'account-1'"),
+        0);
     assert_int_equal(place(f, request(f, PLACE, "d-1", 1, "k-1"), NULL), TERN_ABORTED);
     assert_message(&f->s, "newer revision 2");
     assert_int_equal(place(f, request(f, PLACE, "d-1", 2, "k-3"), NULL), TERN_ABORTED);
@@ -241,6 +246,29 @@ static void test_seed_again(void **state)
     assert_int_equal(held(f), 500);
 }
 
+/* Out of memory at any point fails the one request, and stores nothing. */
+static void test_no_memory(void **state)
+{
+    fixture *f = *state;
+    long n_failed = 0;
+    void *r = request(f, PLACE, "d-1", 1, "k-1");
+    for (;; n_failed++) {
+        ProtobufCMessage *res = test_message_new(&f->s.mem, HOLD);
+        failmalloc_after(n_failed);
+        tern_code code = drone_operation_call_now(&drone_account_place_hold, NULL, f->s.store, r,
+                                                  res, &f->s.mem);
+        if (!failmalloc_off()) {
+            assert_int_equal(code, TERN_OK);
+            break;
+        }
+        assert_int_equal(code, TERN_RESOURCE_EXHAUSTED);
+        assert_int_equal(test_number(f->s.store, "SELECT count(*) FROM change_key"), 0);
+        assert_int_equal(held(f), 0);
+    }
+    assert_true(n_failed > 0);
+    assert_int_equal(held(f), 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tombstone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_accounts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seed_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,8 +55,8 @@ static int parse(values *v, char **argv, int argc, int *ret_exit, int stream)
     return n;
 }
 
-#define PARSE(v, ret_exit, stream, ...)                                                            \
-    parse((v), (char *[]){ "test", __VA_ARGS__, NULL },                                            \
+#define PARSE(v, ret_exit, stream, ...)                 \
+    parse((v), (char *[]){ "test", __VA_ARGS__, NULL }, \
           (int)(sizeof((char *[]){ "test", __VA_ARGS__ }) / sizeof(char *)), (ret_exit), (stream))
 
 static void test_values(void **state)
@@ -64,8 +64,8 @@ static void test_values(void **state)
     (void)state;
     values v = { .text = "default", .whole = 7 };
     int status = -1;
-    char *argv[] = { "test", "--text=a=b", "one", "--whole", "-5", "--flag", "--real", "2.5",
-                     "--", "--two", NULL };
+    char *argv[] = { "test",   "--text=a=b", "one", "--whole", "-5", "--flag",
+                     "--real", "2.5",        "--",  "--two",   NULL };
     assert_int_equal(parse(&v, argv, 10, &status, STDERR_FILENO), 2);
     assert_true(v.flag);
     assert_string_equal(v.text, "a=b");
@@ -102,10 +102,12 @@ static void test_errors(void **state)
     assert_error(PARSE(&v, &s, 2, "--whole", "99999999999999999999"), &s, "drone test: option");
     assert_error(PARSE(&v, &s, 2, "--whole="), &s, "drone test: option --whole: \"\" is not");
     assert_error(PARSE(&v, &s, 2, "x", "--whole"), &s, "drone test: option --whole: needs a value");
-    assert_error(PARSE(&v, &s, 2, "--real", "nan"), &s, "drone test: option --real: \"nan\" is not");
+    assert_error(PARSE(&v, &s, 2, "--real", "nan"), &s,
+                 "drone test: option --real: \"nan\" is not");
     assert_error(PARSE(&v, &s, 2, "--real", "100.1"), &s, "drone test: option --real");
     assert_error(PARSE(&v, &s, 2, "--text="), &s, "drone test: option --text: needs a value");
-    assert_error(PARSE(&v, &s, 2, "--flag=1", "x"), &s, "drone test: option --flag: takes no value");
+    assert_error(PARSE(&v, &s, 2, "--flag=1", "x"), &s,
+                 "drone test: option --flag: takes no value");
     assert_error(PARSE(&v, &s, 2, "--flag"), &s, "drone test: argument FILE: is missing");
     assert_error(PARSE(&v, &s, 2, "a", "b", "c"), &s, "drone test: argument c: is one too many");
     assert_int_equal(v.whole, 7);
@@ -118,8 +120,8 @@ static void test_help(void **state)
     int status = -1;
     assert_int_equal(PARSE(&v, &status, STDOUT_FILENO, "--help"), -1);
     assert_int_equal(status, DRONE_EXIT_OK);
-    static const char *const parts[] = { "usage: drone test [OPTION]... FILE\n", "--whole N", "Tests.",
-                                         "Examples:\n  drone test x\n" };
+    static const char *const parts[] = { "usage: drone test [OPTION]... FILE\n", "--whole N",
+                                         "Tests.", "Examples:\n  drone test x\n" };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         assert_non_null(strstr(captured, parts[i]));
     }

@@ -13,9 +13,9 @@
 enum { ACCOUNT, PACKAGE, DRONE, TRANSPORT, DELIVERY, SCHEDULER, SUPERVISOR, N_STORES };
 
 static const drone_store_schema *const schemas[N_STORES] = {
-    [ACCOUNT] = &drone_account_schema,     [PACKAGE] = &drone_package_schema,
-    [DRONE] = &drone_drone_schema,         [TRANSPORT] = &drone_transport_schema,
-    [DELIVERY] = &drone_delivery_schema,   [SCHEDULER] = &drone_scheduler_schema,
+    [ACCOUNT] = &drone_account_schema,       [PACKAGE] = &drone_package_schema,
+    [DRONE] = &drone_drone_schema,           [TRANSPORT] = &drone_transport_schema,
+    [DELIVERY] = &drone_delivery_schema,     [SCHEDULER] = &drone_scheduler_schema,
     [SUPERVISOR] = &drone_supervisor_schema,
 };
 
@@ -71,9 +71,11 @@ static void compensation(fixture *f, const char *id, int state)
     sqlite3_stmt *stmt = NULL;
     char columns[1024] = "";
     char values[1024] = "";
-    /* Every column that must have a value gets one; the Supervisor's own affairs do not matter here. */
-    assert_int_equal(sqlite3_prepare_v2(db, "SELECT name, type, \"notnull\" FROM "
-                                            "pragma_table_info('compensation')",
+    /* Every column that must have a value gets one; the Supervisor's own affairs do not matter
+     * here. */
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT name, type, \"notnull\" FROM "
+                                        "pragma_table_info('compensation')",
                                         -1, &stmt, NULL),
                      SQLITE_OK);
     while (sqlite3_step(stmt) == SQLITE_ROW) {
@@ -124,8 +126,9 @@ static int setup(void **state)
     flight(f, "flown2", 1, 15, 18);
     accepted(f, "driven", 2, "", "order-7");
     held(f, "driven", "", "order-7");
-    test_sql(f->stores[TRANSPORT], "INSERT INTO carrier_order VALUES('driven', 7, 'p-driven', 1000, "
-                                   "1, 1, 1, 1, 1, 2, 1, 1)");
+    test_sql(f->stores[TRANSPORT],
+             "INSERT INTO carrier_order VALUES('driven', 7, 'p-driven', 1000, "
+             "1, 1, 1, 1, 1, 2, 1, 1)");
     accepted(f, "undone", 4, "", "");
     compensation(f, "undone", 2);
     accepted(f, "cancelled", 6, "", "");
@@ -225,11 +228,13 @@ static const breach breaches[] = {
       "drone-1-1: flies flown2 while it flies flown" },
     { DRONE, "UPDATE reservation SET drone = 60 WHERE delivery_id = 'flown'",
       "flown: drone-1-60 is not in the fleet" },
-    { PACKAGE, "DROP INDEX reservation_package;"
-               "UPDATE reservation SET package_id = 'p-flown' WHERE delivery_id = 'driven'",
+    { PACKAGE,
+      "DROP INDEX reservation_package;"
+      "UPDATE reservation SET package_id = 'p-flown' WHERE delivery_id = 'driven'",
       "p-flown: is in 2 deliveries, driven and flown" },
-    { DRONE, "DROP INDEX reservation_package;"
-             "UPDATE reservation SET package_id = 'p-flown' WHERE delivery_id = 'flown2'",
+    { DRONE,
+      "DROP INDEX reservation_package;"
+      "UPDATE reservation SET package_id = 'p-flown' WHERE delivery_id = 'flown2'",
       "p-flown: has 2 drones, for flown and flown2" },
     { SUPERVISOR, "UPDATE compensation SET state = 1 WHERE delivery_id = 'undone'",
       "undone/1: is still under way" },
@@ -261,7 +266,8 @@ static void test_breaches(void **state)
         test_sql(f->stores[breaches[i].store], breaches[i].sql);
         assert_true(run(f, false, &text) > 0);
         if (strstr(text, breaches[i].found) == NULL) {
-            fail_msg("\"%s\" was not found after %s:\n%s", breaches[i].found, breaches[i].sql, text);
+            fail_msg("\"%s\" was not found after %s:\n%s", breaches[i].found, breaches[i].sql,
+                     text);
         }
         for (size_t k = 0; k < n_rules; k++) {
             char line[256];
@@ -287,7 +293,8 @@ static void test_live(void **state)
     test_sql(f->stores[SUPERVISOR], "UPDATE compensation SET state = 1");
     assert_int_equal(run(f, true, &text), 0);
     free(text);
-    test_sql(f->stores[DRONE], "UPDATE reservation SET first_slot = 12 WHERE delivery_id = 'flown2'");
+    test_sql(f->stores[DRONE],
+             "UPDATE reservation SET first_slot = 12 WHERE delivery_id = 'flown2'");
     assert_int_equal(run(f, true, &text), 1);
     free(text);
 }

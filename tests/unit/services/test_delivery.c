@@ -67,12 +67,18 @@ static tern_code get(fixture *f, delivery_message **ret)
     return test_call(&f->s, &drone_delivery_get, test_valid(&f->s.mem, GET), DELIVERY, ret);
 }
 
-#define TEST_BAD_CONFIRMATION                                                                      \
-    { "confirmation", "0", ": is not set" }, { "confirmation", "5", ": 5 is no ConfirmationType" }
-#define TEST_BAD_CARRIER                                                                           \
-    { "drone_id", "", ": exactly one of drone_id and order_id must be set" },                      \
-        { "drone_id", "a b", ": character 2" }, { "drone_id", TEST_LONG_ID, ": is longer" },       \
-        { "order_id", "a b", ": character 2" }, { "order_id", TEST_LONG_ID, ": is longer" }
+#define TEST_BAD_CONFIRMATION                             \
+    { "confirmation", "0", ": is not set" },              \
+    {                                                     \
+        "confirmation", "5", ": 5 is no ConfirmationType" \
+    }
+#define TEST_BAD_CARRIER                                                                     \
+    { "drone_id", "", ": exactly one of drone_id and order_id must be set" },                \
+        { "drone_id", "a b", ": character 2" }, { "drone_id", TEST_LONG_ID, ": is longer" }, \
+        { "order_id", "a b", ": character 2" },                                              \
+    {                                                                                        \
+        "order_id", TEST_LONG_ID, ": is longer"                                              \
+    }
 
 static void test_fields(void **state)
 {
@@ -91,10 +97,12 @@ static void test_fields(void **state)
                                          TEST_BAD_CARRIER };
     static const test_bad cancelling[] = { TEST_BAD_CHANGE };
     static const test_bad getting[] = { TEST_BAD_ID("delivery_id") };
-    test_bad_values(&f->s, &drone_delivery_create, CREATE, DELIVERY, creating, TEST_N(creating), "");
-    test_bad_values(&f->s, &drone_delivery_update, UPDATE, DELIVERY, updating, TEST_N(updating), "");
-    test_bad_values(&f->s, &drone_delivery_cancel, CANCEL, CANCELLED, cancelling, TEST_N(cancelling),
+    test_bad_values(&f->s, &drone_delivery_create, CREATE, DELIVERY, creating, TEST_N(creating),
                     "");
+    test_bad_values(&f->s, &drone_delivery_update, UPDATE, DELIVERY, updating, TEST_N(updating),
+                    "");
+    test_bad_values(&f->s, &drone_delivery_cancel, CANCEL, CANCELLED, cancelling,
+                    TEST_N(cancelling), "");
     test_bad_values(&f->s, &drone_delivery_get, GET, DELIVERY, getting, TEST_N(getting), "");
 }
 

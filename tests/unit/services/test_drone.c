@@ -1,9 +1,10 @@
-/* The Drone service on a temporary store: assignments, moves, restarts, and random histories in which
- * neither a drone nor a delivery nor a package is ever booked twice. */
+/* The Drone service on a temporary store: assignments, moves, restarts, and random histories in
+ * which neither a drone nor a delivery nor a package is ever booked twice. */
 #include "services_support.h"
 
 #include "common/names.h"
 #include "drone/drone.h"
+#include "support/failmalloc.h"
 
 typedef Drone__Drone__V1__Assignment assignment;
 typedef Drone__Drone__V1__CancelAssignmentResponse cancel_message;
@@ -142,7 +143,8 @@ static void test_fields(void **state)
         { "after_drone_id", "drone-1-2-3", ": drone-1-2-3 is not" },
         { "after_drone_id", "drone-0-1", ": drone-0-1 is not" },
     };
-    test_bad_values(&f->s, &drone_drone_assign, ASSIGN, ASSIGNMENT, assigning, TEST_N(assigning), "");
+    test_bad_values(&f->s, &drone_drone_assign, ASSIGN, ASSIGNMENT, assigning, TEST_N(assigning),
+                    "");
     test_bad_values(&f->s, &drone_drone_cancel, CANCEL, CANCELLED, cancelling, TEST_N(cancelling),
                     "");
     test_bad_values(&f->s, &drone_drone_get, GET, ASSIGNMENT, getting, TEST_N(getting), "");
@@ -183,8 +185,8 @@ static void test_busy_then_free(void **state)
     for (int i = 1; i <= N_DRONES; i++) {
         char id[16];
         snprintf(id, sizeof id, "d-%d", i);
-        assert_int_equal(assign(f, assign_request(f, id, 1, drone_reply_strdup(&f->s.mem, id)), NULL),
-                         TERN_OK);
+        assert_int_equal(
+            assign(f, assign_request(f, id, 1, drone_reply_strdup(&f->s.mem, id)), NULL), TERN_OK);
     }
     assert_int_equal(double_booked(f), 0);
     assert_int_equal(assign(f, seventh, NULL), TERN_RESOURCE_EXHAUSTED);
@@ -225,8 +227,8 @@ static void test_move(void **state)
     for (int i = 2; i <= N_DRONES; i++) {
         char id[16];
         snprintf(id, sizeof id, "d-%d", i);
-        assert_int_equal(assign(f, assign_request(f, id, 1, drone_reply_strdup(&f->s.mem, id)), NULL),
-                         TERN_OK);
+        assert_int_equal(
+            assign(f, assign_request(f, id, 1, drone_reply_strdup(&f->s.mem, id)), NULL), TERN_OK);
     }
     assert_int_equal(double_booked(f), 0);
     assert_int_equal(assign(f, assign_request(f, "d-9", 1, "k-9"), NULL), TERN_RESOURCE_EXHAUSTED);
@@ -301,8 +303,8 @@ static void test_restart(void **state)
     for (int i = 1; i <= N_DRONES; i++) {
         char id[16];
         snprintf(id, sizeof id, "d-%d", i);
-        assert_int_equal(assign(f, assign_request(f, id, 1, drone_reply_strdup(&f->s.mem, id)), NULL),
-                         TERN_OK);
+        assert_int_equal(
+            assign(f, assign_request(f, id, 1, drone_reply_strdup(&f->s.mem, id)), NULL), TERN_OK);
     }
     close_hangar(f);
     open_hangar(f, 4000); /* the seed only counts for an empty store */
@@ -350,7 +352,39 @@ static void test_list(void **state)
     assert_int_equal(page->drones[page->n_drones - 1]->payload_g_max, 15000);
 }
 
-/* --- random histories ---------------------------------------------------------------------------- */
+/* Out of memory fails the one request; the drone it would have had is free for the next. */
+static void test_no_memory(void **state)
+{
+    fixture *f = *state;
+    long n_failed = 0;
+    void *r = assign_request(f, "d-1", 1, "k-1");
+    for (;; n_failed++) {
+        ProtobufCMessage *res = test_message_new(&f->s.mem, ASSIGNMENT);
+        failmalloc_after(n_failed);
+        tern_code code = drone_operation_call_now(&drone_drone_assign, f->s.state, f->s.store, r,
+                                                  res, &f->s.mem);
+        if (!failmalloc_off()) {
+            assert_int_equal(code, TERN_OK);
+            break;
+        }
+        assert_int_equal(code, TERN_RESOURCE_EXHAUSTED);
+        assert_int_equal(live(f), 0);
+    }
+    assert_true(n_failed > 0);
+    for (int i = 2; i <= N_DRONES; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "d-%d", i);
+        char *key = drone_reply_strdup(&f->s.mem, id);
+        assert_int_equal(assign(f, assign_request(f, id, 1, key), NULL), TERN_OK);
+    }
+    failmalloc_after(2);
+    drone_squad one = { .number = 1, .speed_mps = 1, .n_drones = 1 };
+    drone_fleet *none = drone_fleet_new(&one, 1, TEST_NOW_MS);
+    assert_true(failmalloc_off());
+    assert_null(none);
+}
+
+/* --- random histories ------------------------------------------------------------------------- */
 
 #define HISTORY_DELIVERIES 40
 #define HISTORY_STEPS 600
@@ -394,7 +428,8 @@ static void test_random_histories(void **state)
         uint64_t seed = n * 0x9e3779b97f4a7c15u;
         int64_t revisions[HISTORY_DELIVERIES] = { 0 };
         print_message("seed %d\n", (int)n);
-        test_sql(f->s.store, "PRAGMA synchronous=OFF"); /* nothing is being proven about disks here */
+        test_sql(f->s.store,
+                 "PRAGMA synchronous=OFF"); /* nothing is being proven about disks here */
         for (int step = 0; step < HISTORY_STEPS; step++) {
             clock_ms += (int64_t)(next_random(&seed) % 30000);
             random_step(f, &seed, revisions, step);
@@ -427,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_broken_store, setup, teardown),
         cmocka_unit_test_setup_teardown(test_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_random_histories, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,8 @@ static void test_times(void **state)
     drone_flight flight;
     drone_errand e = errand();
     assert_int_equal(drone_fleet_find(fleet, &e, NOW, &flight), DRONE_FOUND);
-    assert_in_range(flight.start_at_ms, NOW + HOUR - 100500, NOW + HOUR - 99500); /* 2 km at 20 m/s */
+    assert_in_range(flight.start_at_ms, NOW + HOUR - 100500,
+                    NOW + HOUR - 99500); /* 2 km at 20 m/s */
     assert_in_range(flight.arrival_at_ms, NOW + HOUR + DRONE_HANDLING_MS + 199000,
                     NOW + HOUR + DRONE_HANDLING_MS + 201000);
     assert_true(flight.end_at_ms > flight.arrival_at_ms + DRONE_HANDLING_MS + DRONE_TURNAROUND_MS);
@@ -223,7 +224,7 @@ static void test_seed(void **state)
     }
 }
 
-/* --- random histories ---------------------------------------------------------------------------- */
+/* --- random histories ------------------------------------------------------------------------- */
 
 #define HISTORY_FLIGHTS 600
 #define HISTORY_STEPS 4000
@@ -325,10 +326,10 @@ static void test_never_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nearest),        cmocka_unit_test(test_smallest_and_fastest),
-        cmocka_unit_test(test_why_not),        cmocka_unit_test(test_times),
-        cmocka_unit_test(test_time_passes),    cmocka_unit_test(test_reserve_refuses),
-        cmocka_unit_test(test_seed),           cmocka_unit_test(test_whole_squad),
+        cmocka_unit_test(test_nearest),     cmocka_unit_test(test_smallest_and_fastest),
+        cmocka_unit_test(test_why_not),     cmocka_unit_test(test_times),
+        cmocka_unit_test(test_time_passes), cmocka_unit_test(test_reserve_refuses),
+        cmocka_unit_test(test_seed),        cmocka_unit_test(test_whole_squad),
         cmocka_unit_test(test_never_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,10 +17,8 @@ static void test_digest(void **state)
     assert_true(digest == drone_request_digest("PlaceHold", b));
     assert_true(digest != drone_request_digest("RefundHold", a));
     static const char *const changes[][2] = {
-        { "amount_cents", "501" },
-        { "account_id", "account-2" },
-        { "change.delivery_id", "d-2" },
-        { "change.revision", "2" },
+        { "amount_cents", "501" },           { "account_id", "account-2" },
+        { "change.delivery_id", "d-2" },     { "change.revision", "2" },
         { "change.idempotency_key", "k-2" },
     };
     for (size_t i = 0; i < TEST_N(changes); i++) {
@@ -34,13 +32,33 @@ static void test_digest(void **state)
 static void test_printable(void **state)
 {
     (void)state;
-    static const char *const good[] = { "", "abc 123", "\xc3\xbc", "\xe2\x82\xac", "\xf0\x9f\x9a\x81",
-                                        "\xef\xbf\xbd", "\xf4\x8f\xbf\xbf", "\xc2\xa0" };
+    static const char *const good[] = { "",
+                                        "abc 123",
+                                        "\xc3\xbc",
+                                        "\xe2\x82\xac",
+                                        "\xf0\x9f\x9a\x81",
+                                        "\xef\xbf\xbd",
+                                        "\xf4\x8f\xbf\xbf",
+                                        "\xc2\xa0" };
     static const char *const bad[] = {
-        "\x01",         "a\tb",          "\x7f",         "\x80",     "\xc2",
-        "\xc2\x80",     "\xc0\x80",      "\xc1\xbf",     "\xe0\x80\x80", "\xe0\x9f\xbf",
-        "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82",
-        "\xf0\x9f\x9a", "\xff",          "ok\xc2\x9f",
+        "\x01",
+        "a\tb",
+        "\x7f",
+        "\x80",
+        "\xc2",
+        "\xc2\x80",
+        "\xc0\x80",
+        "\xc1\xbf",
+        "\xe0\x80\x80",
+        "\xe0\x9f\xbf",
+        "\xed\xa0\x80",
+        "\xf0\x80\x80\x80",
+        "\xf4\x90\x80\x80",
+        "\xf5\x80\x80\x80",
+        "\xe2\x82",
+        "\xf0\x9f\x9a",
+        "\xff",
+        "ok\xc2\x9f",
     };
     for (size_t i = 0; i < TEST_N(good); i++) {
         assert_true(drone_text_is_printable(good[i]));
@@ -82,14 +100,35 @@ static void test_revisions(void **state)
         { { DRONE_LIFE_LIVE, 2 }, 2, false, DRONE_CREATE_REFUSE, TERN_ABORTED, DRONE_UNDO_UNDO },
         { { DRONE_LIFE_LIVE, 2 }, 2, true, DRONE_CREATE_REPEAT, TERN_OK, DRONE_UNDO_UNDO },
         { { DRONE_LIFE_LIVE, 2 }, 3, false, DRONE_CREATE_REPLACE, TERN_OK, DRONE_UNDO_UNDO },
-        { { DRONE_LIFE_UNDONE, 2 }, 1, true, DRONE_CREATE_REFUSE, TERN_FAILED_PRECONDITION,
+        { { DRONE_LIFE_UNDONE, 2 },
+          1,
+          true,
+          DRONE_CREATE_REFUSE,
+          TERN_FAILED_PRECONDITION,
           DRONE_UNDO_RAISE_DONE },
-        { { DRONE_LIFE_UNDONE, 2 }, 2, false, DRONE_CREATE_REFUSE, TERN_FAILED_PRECONDITION,
+        { { DRONE_LIFE_UNDONE, 2 },
+          2,
+          false,
+          DRONE_CREATE_REFUSE,
+          TERN_FAILED_PRECONDITION,
           DRONE_UNDO_RAISE_DONE },
-        { { DRONE_LIFE_UNDONE, 2 }, 3, false, DRONE_CREATE_REPLACE, TERN_OK, DRONE_UNDO_RAISE_DONE },
-        { { DRONE_LIFE_TOMBSTONE, 2 }, 2, false, DRONE_CREATE_REFUSE, TERN_FAILED_PRECONDITION,
+        { { DRONE_LIFE_UNDONE, 2 },
+          3,
+          false,
+          DRONE_CREATE_REPLACE,
+          TERN_OK,
+          DRONE_UNDO_RAISE_DONE },
+        { { DRONE_LIFE_TOMBSTONE, 2 },
+          2,
+          false,
+          DRONE_CREATE_REFUSE,
+          TERN_FAILED_PRECONDITION,
           DRONE_UNDO_RAISE_NOTHING },
-        { { DRONE_LIFE_TOMBSTONE, 2 }, 3, false, DRONE_CREATE_REPLACE, TERN_OK,
+        { { DRONE_LIFE_TOMBSTONE, 2 },
+          3,
+          false,
+          DRONE_CREATE_REPLACE,
+          TERN_OK,
           DRONE_UNDO_RAISE_NOTHING },
     };
     drone_reply mem = DRONE_REPLY_INIT;
@@ -98,9 +137,9 @@ static void test_revisions(void **state)
             test_valid(&mem, &drone__common__v1__change__descriptor);
         tern_code code = TERN_OK;
         change->revision = cases[i].revision;
-        assert_int_equal(drone_revision_create("thing", change, cases[i].replay, cases[i].stored,
-                                               &mem, &code),
-                         cases[i].create);
+        assert_int_equal(
+            drone_revision_create("thing", change, cases[i].replay, cases[i].stored, &mem, &code),
+            cases[i].create);
         assert_int_equal(code, cases[i].code);
         code = TERN_OK;
         assert_int_equal(drone_revision_undo("thing", change, cases[i].stored, &mem, &code),
@@ -147,8 +186,8 @@ static void test_address(void **state)
     char address[32];
     assert_int_equal(drone_default_address("/tmp/d", "account", address, sizeof address), 0);
     assert_string_equal(address, "unix:/tmp/d/account.sock");
-    assert_true(drone_default_address("/tmp/a/much/longer/path", "account", address, sizeof address) <
-                0);
+    assert_true(
+        drone_default_address("/tmp/a/much/longer/path", "account", address, sizeof address) < 0);
 }
 
 int main(void)

@@ -93,8 +93,8 @@ static void test_put_and_release(void **state)
     assert_int_equal(done->outcome, DRONE__COMMON__V1__UNDONE__UNDONE_DONE);
     assert_int_equal(live(f), 0);
     assert_int_equal(put(f, r, NULL), TERN_FAILED_PRECONDITION); /* too late */
-    assert_int_equal(
-        test_call(&f->s, &drone_package_get, test_valid(&f->s.mem, GET), PACKAGE, &p), TERN_OK);
+    assert_int_equal(test_call(&f->s, &drone_package_get, test_valid(&f->s.mem, GET), PACKAGE, &p),
+                     TERN_OK);
     assert_int_equal(p->state, DRONE__PACKAGE__V1__PACKAGE_STATE__PACKAGE_STATE_RELEASED);
 }
 
@@ -138,7 +138,8 @@ static void test_keys(void **state)
     assert_int_equal(put(f, r, NULL), TERN_ABORTED);
     assert_int_equal(release(f, "d-1", 1, "k-1", NULL), TERN_ABORTED);
     assert_int_equal(
-        test_number(f->s.store, "SELECT weight_g FROM reservation WHERE delivery_id = 'd-1'"), 1000);
+        test_number(f->s.store, "SELECT weight_g FROM reservation WHERE delivery_id = 'd-1'"),
+        1000);
 }
 
 static void test_tombstone(void **state)

@@ -1,4 +1,5 @@
-/* The store: shared commits, operations that fail alone, limits, versions, and what opening refuses. */
+/* The store: shared commits, operations that fail alone, limits, versions, and what opening
+ * refuses. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -58,10 +59,9 @@ static void item_done(drone_store_op *op, tern_code code)
 
 static item_op item(int64_t id, const char *second, tern_code code)
 {
-    return (item_op){ .op = { .run = item_run, .done = item_done },
-                      .id = id,
-                      .second = second,
-                      .code = code };
+    return (item_op){
+        .op = { .run = item_run, .done = item_done }, .id = id, .second = second, .code = code
+    };
 }
 
 static int setup(void **state)
@@ -278,8 +278,9 @@ static void test_not_a_store(void **state)
     const test_dir *dir = *state;
     char path[256];
     sqlite3 *db = NULL;
-    write_file(dir, "test.db", "this is a text file, and long enough to be taken for a header ......"
-                               "........................................................");
+    write_file(dir, "test.db",
+               "this is a text file, and long enough to be taken for a header ......"
+               "........................................................");
     assert_refused(dir->path, &schema, TERN_FAILED_PRECONDITION, "is not a database");
     snprintf(path, sizeof path, "%s/test.db", dir->path);
     unlink(path);
@@ -300,8 +301,8 @@ static void test_unusable_folder(void **state)
     assert_refused(path, &schema, TERN_UNAVAILABLE, "cannot write");
 }
 
-/* A process that is killed while it commits loses nothing that was answered. (A kill does not test the
- * fsync, only that no answer runs ahead of its commit.) */
+/* A process that is killed while it commits loses nothing that was answered. (A kill does not
+ * test the fsync, only that no answer runs ahead of its commit.) */
 static void test_killed(void **state)
 {
     const test_dir *dir = *state;

@@ -92,8 +92,8 @@ static void test_take_and_recall(void **state)
     assert_int_equal(done->outcome, DRONE__COMMON__V1__UNDONE__UNDONE_DONE);
     assert_int_equal(live(f), 1);
     assert_int_equal(take(f, r, NULL), TERN_FAILED_PRECONDITION);
-    assert_int_equal(test_call(&f->s, &drone_transport_get, test_valid(&f->s.mem, GET), ORDER, &order),
-                     TERN_OK);
+    assert_int_equal(
+        test_call(&f->s, &drone_transport_get, test_valid(&f->s.mem, GET), ORDER, &order), TERN_OK);
     assert_int_equal(order->state, DRONE__TRANSPORT__V1__ORDER_STATE__ORDER_STATE_RECALLED);
 }
 
@@ -140,8 +140,9 @@ static void test_keys_and_tombstone(void **state)
     assert_int_equal(recall(f, "d-1", 1, "u-1", &done), TERN_OK);
     assert_int_equal(done->outcome, DRONE__COMMON__V1__UNDONE__UNDONE_NOTHING);
     assert_int_equal(take(f, r, NULL), TERN_FAILED_PRECONDITION);
-    assert_int_equal(test_call(&f->s, &drone_transport_get, test_valid(&f->s.mem, GET), ORDER, NULL),
-                     TERN_NOT_FOUND);
+    assert_int_equal(
+        test_call(&f->s, &drone_transport_get, test_valid(&f->s.mem, GET), ORDER, NULL),
+        TERN_NOT_FOUND);
     r = request(f, TAKE, "d-1", 2, "k-2");
     assert_int_equal(take(f, r, NULL), TERN_OK);
     test_set(r, "route.pickup.latitude", "40.8");
