@@ -3,8 +3,8 @@
 //     grpcxx-server sync|callback|async ADDR
 //
 // Each is set up for one core: sync with one completion queue and its usual one to two pollers,
-// async with one completion queue, one thread and a pool of accepted-in-advance calls (as grpc's own qps
-// async server does it), callback as it comes: its threads are grpc's own business.
+// async with one completion queue, one thread and a pool of accepted-in-advance calls (as grpc's own
+// qps async server does it), callback as it comes: its threads are grpc's own business.
 #include <grpcpp/grpcpp.h>
 
 #include <memory>

@@ -5,8 +5,8 @@
  *
  * UP and DOWN are the bytes of one unary exchange with a 100-byte payload each way. tests/bench/run
  * passes 163 and 153: what grpc++ 1.51's client and async server put on the wire for one call in
- * the steady state, as strace shows it. The messages are 106 and 104 bytes of it, prefixes and
- * frame heads 32 and 32, the rest header blocks. Loopback costs the same for any size in that
+ * the steady state, as strace shows it. The messages are 106 and 104 bytes of it, prefix and
+ * frame heads 23 and 32, the rest header blocks. Loopback costs the same for any size in that
  * region. */
 #include "util.h"
 

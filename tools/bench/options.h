@@ -1,0 +1,57 @@
+/* The command line of tern-bench: one table of options, one parser, one result. */
+#ifndef TERN_TOOLS_BENCH_OPTIONS_H
+#define TERN_TOOLS_BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* Limits of what can be asked for: threads, bytes, seconds. */
+#define BENCH_CONNECTIONS_MAX 10000u
+#define BENCH_CONCURRENCY_MAX 10000u
+#define BENCH_THREADS_MAX 1024u
+#define BENCH_COUNT_MAX 1000000000u
+#define BENCH_DURATION_S_MAX 86400.0
+#define BENCH_PAYLOAD_BYTES_MAX (64u * 1024 * 1024)
+#define BENCH_TIMEOUT_MS_MAX 3600000u
+
+typedef enum bench_command {
+    BENCH_HELP = 0,
+    BENCH_SERVER,
+    BENCH_LATENCY,
+    BENCH_LOAD
+} bench_command;
+
+/* How the server runs its handler: the values of tern_execution. */
+typedef enum bench_execution {
+    BENCH_EXEC_AUTO = 0,
+    BENCH_EXEC_INLINE = 1,
+    BENCH_EXEC_POOLED = 2
+} bench_execution;
+
+/* What the command line said. Strings are borrowed from argv. */
+typedef struct bench_options {
+    bench_command command;
+    const char *listen;
+    const char *target;
+    uint32_t threads; /* 0: the library's default */
+    bench_execution execution;
+    uint32_t count;
+    uint32_t connections;
+    uint32_t concurrency;
+    double duration_s;
+    long server_pid; /* 0: none given */
+    uint32_t request_bytes, response_bytes;
+    uint32_t timeout_ms; /* 0: no deadline */
+    bool json;
+} bench_options;
+
+/* Parses argv[1..]. Returns 0, or -1 with one sentence in err (err_size bytes) that says which word
+ * is wrong and what is wanted instead. */
+int bench_options_parse(int argc, char **argv, bench_options *ret, char *err, size_t err_size);
+
+/* Writes the help text with its examples. */
+void bench_options_help(FILE *out);
+
+#endif
