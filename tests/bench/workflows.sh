@@ -1,9 +1,10 @@
 #!/bin/bash
 # Whole five-service workflows per second, every durable write on:   tests/bench/workflows.sh BUILD
 #
-# The seven processes and the submitting client share this machine (WORKFLOW_CPUS, default 0,1, pins all
-# of them). Made-up deliveries, no faults, every client waits for the end of its delivery. Prints one line
-# of JSON: {"workflows_per_s":…,"p50_ms":…,"p99_ms":…}, the median of three rounds by rate.
+# The seven processes and the submitting client share this machine (WORKFLOW_CPUS, default 0,1,
+# pins all of them). Made-up deliveries, no faults, every client waits for the end of its delivery.
+# Prints one line of JSON: {"workflows_per_s":…,"p50_ms":…,"p99_ms":…}, the median of three rounds
+# by rate.
 set -u
 B=${1:?usage: tests/bench/workflows.sh BUILD}
 cd "$(dirname "$0")/../.." || exit 1

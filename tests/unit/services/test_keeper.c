@@ -1,5 +1,5 @@
-/* The keeper, with /bin/sh as its processes: starting again, giving up, ending in order. Its clock is
- * handed in; where a child has to die, the test waits for that very child. */
+/* The keeper, with /bin/sh as its processes: starting again, giving up, ending in order. Its
+ * clock is handed in; where a child has to die, the test waits for that very child. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

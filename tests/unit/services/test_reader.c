@@ -75,8 +75,8 @@ static void test_times(void **state)
         assert_int_equal(drone_row_parse_time(bad[i], &ms), -EINVAL);
 }
 
-#define HEADER                                                                                     \
-    "requested_at,pickup_zone,pickup_latitude,pickup_longitude,dropoff_zone,dropoff_latitude,"     \
+#define HEADER                                                                                 \
+    "requested_at,pickup_zone,pickup_latitude,pickup_longitude,dropoff_zone,dropoff_latitude," \
     "dropoff_longitude,units,distance_miles\n"
 
 static void test_csv(void **state)
@@ -118,7 +118,8 @@ static void test_csv(void **state)
     unlink(path);
 }
 
-#define PLACES "\"pickup\":{\"latitude\":1,\"longitude\":2},\"dropoff\":{\"latitude\":3,\"longitude\":4}"
+#define PLACES \
+    "\"pickup\":{\"latitude\":1,\"longitude\":2},\"dropoff\":{\"latitude\":3,\"longitude\":4}"
 #define AT "\"requested_at\":\"2019-03-01T00:03:29\""
 
 static void test_jsonl(void **state)
@@ -128,7 +129,8 @@ static void test_jsonl(void **state)
     (void)state;
     write_file(".jsonl",
                "{" AT "," PLACES "}\n\n"
-               "{" AT "," PLACES ",\"expedited\":true,\"confirmation\":\"voice\",\"deadline_after_s\":60,"
+               "{" AT "," PLACES
+               ",\"expedited\":true,\"confirmation\":\"voice\",\"deadline_after_s\":60,"
                "\"account_id\":\"a-1\",\"idempotency_key\":\"k\",\"package\":{\"package_id\":\"p\","
                "\"size\":\"large\",\"weight_g\":9000,\"tag\":\"T\"}}\n"
                "{" AT "," PLACES ",\"expeditet\":true}\n"

@@ -44,7 +44,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* --- operations within a transaction ------------------------------------------------------------- */
+/* --- operations within a transaction ---------------------------------------------------------- */
 
 typedef struct run_op {
     drone_store_op op;
@@ -145,9 +145,10 @@ static const drone_record *row(fixture *f, const char *id)
 static void make_scheduled(fixture *f, const char *id)
 {
     char sql[256];
-    snprintf(sql, sizeof sql,
-             "UPDATE delivery SET state = 2, phase = 0, drone_id = 'drone-1' WHERE delivery_id = '%s'",
-             id);
+    snprintf(
+        sql, sizeof sql,
+        "UPDATE delivery SET state = 2, phase = 0, drone_id = 'drone-1' WHERE delivery_id = '%s'",
+        id);
     test_sql(f->store, sql);
 }
 
@@ -158,13 +159,13 @@ static void set_state(fixture *f, int s)
     test_sql(f->store, sql);
 }
 
-/* --- fields -------------------------------------------------------------------------------------- */
+/* --- fields ----------------------------------------------------------------------------------- */
 
-#define DELIVERY_PLACE(path)                                                                       \
-    { path, NULL, ": is missing" }, { path ".latitude", "91", ": 91 is outside" },                 \
-        { path ".longitude", "-181", ": -181 is outside" },                                        \
-    {                                                                                              \
-        path ".altitude_m", "9001", ": 9001 is outside"                                            \
+#define DELIVERY_PLACE(path)                                                       \
+    { path, NULL, ": is missing" }, { path ".latitude", "91", ": 91 is outside" }, \
+        { path ".longitude", "-181", ": -181 is outside" },                        \
+    {                                                                              \
+        path ".altitude_m", "9001", ": 9001 is outside"                            \
     }
 
 #define LONG_DELIVERY_ID "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" /* 49 */
@@ -270,7 +271,7 @@ static void test_key_is_the_id(void **state)
     assert_string_equal(row(f, "key-7")->delivery_id, "key-7");
 }
 
-/* --- schedule ------------------------------------------------------------------------------------ */
+/* --- schedule --------------------------------------------------------------------------------- */
 
 static void test_schedule(void **state)
 {
@@ -314,7 +315,7 @@ static void test_schedule_otherwise_is_aborted(void **state)
     assert_int_equal(test_number(f->store, "SELECT count(*) FROM change_key"), 1);
 }
 
-/* --- cancel -------------------------------------------------------------------------------------- */
+/* --- cancel ----------------------------------------------------------------------------------- */
 
 static void test_cancel_overtakes(void **state)
 {
@@ -382,7 +383,7 @@ static void test_cancel_in_other_states(void **state)
     assert_int_equal(cancel(f, "d-2", "c-1", true), TERN_ABORTED);
 }
 
-/* --- update -------------------------------------------------------------------------------------- */
+/* --- update ----------------------------------------------------------------------------------- */
 
 static void test_update(void **state)
 {
@@ -414,7 +415,7 @@ static void test_update(void **state)
     assert_int_equal(update(f, "d-9", "u-3", "42"), TERN_NOT_FOUND);
 }
 
-/* --- report -------------------------------------------------------------------------------------- */
+/* --- report ----------------------------------------------------------------------------------- */
 
 static void test_report(void **state)
 {
@@ -445,7 +446,7 @@ static void test_report(void **state)
     }
 }
 
-/* --- pure parts ---------------------------------------------------------------------------------- */
+/* --- pure parts ------------------------------------------------------------------------------- */
 
 static void test_keys(void **state)
 {

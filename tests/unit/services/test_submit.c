@@ -1,5 +1,5 @@
-/* The parts of `submit` that need no system: the generator, the histogram, the progress bar's text, the
- * plans for rows, and the counters that survive restarts. */
+/* The parts of `submit` that need no system: the generator, the histogram, the progress bar's
+ * text, the plans for rows, and the counters that survive restarts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,8 +149,9 @@ static void test_report(void **state)
     FILE *f = fmemopen(text, sizeof(text), "w");
     drone_report_print_json(r, f);
     fclose(f);
-    assert_non_null(strstr(text, "\"accepted\":22,\"by_drone\":1,\"by_transport\":2,\"compensated\":3,"
-                                 "\"cancelled\":4,\"parked\":5,\"undecided\":7,\"refused\":6"));
+    assert_non_null(strstr(text,
+                           "\"accepted\":22,\"by_drone\":1,\"by_transport\":2,\"compensated\":3,"
+                           "\"cancelled\":4,\"parked\":5,\"undecided\":7,\"refused\":6"));
     assert_non_null(strstr(text, "\"workflows_per_s\":7.5"));
     free(r);
 }

@@ -1,5 +1,5 @@
-/* The Supervisor below its RPCs: the verdict on every outcome, the fields of a message, and the rows of
- * its store. */
+/* The Supervisor below its RPCs: the verdict on every outcome, the fields of a message, and the
+ * rows of its store. */
 #include "services_support.h"
 
 #include "supervisor/engine.h"
@@ -32,7 +32,8 @@ static void test_fields(void **state)
     static const test_bad bad[] = {
         TEST_BAD_ID("message_id"),
         TEST_BAD_ID("delivery_id"),
-        { "delivery_id", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", ": is longer than 48" },
+        { "delivery_id", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          ": is longer than 48" },
         { "revision", "0", ": 0 is outside" },
         { "cause", "0", ": is not set" },
         { "cause", "3", ": 3 is no" },
@@ -65,7 +66,7 @@ static void test_fields(void **state)
     drone_reply_deinit(&mem);
 }
 
-/* --- rows ---------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 typedef struct rows_op {
     drone_store_op op;
@@ -74,7 +75,10 @@ typedef struct rows_op {
 
 static drone_comp make(const char *message_id, const char *delivery_id, int64_t revision)
 {
-    drone_comp c = { .revision = revision, .state = DRONE_COMP_PENDING, .cause = 1, .digest = -7,
+    drone_comp c = { .revision = revision,
+                     .state = DRONE_COMP_PENDING,
+                     .cause = 1,
+                     .digest = -7,
                      .created_at_ms = TEST_NOW_MS };
     snprintf(c.message_id, sizeof c.message_id, "%s", message_id);
     snprintf(c.delivery_id, sizeof c.delivery_id, "%s", delivery_id);

@@ -1,5 +1,6 @@
-/* The workflow's decisions: the class of every code, every call of every kind of workflow with every
- * outcome, and a walk through all sequences of outcomes that holds what must always be true. */
+/* The workflow's decisions: the class of every code, every call of every kind of workflow with
+ * every outcome, and a walk through all sequences of outcomes that holds what must always be
+ * true. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,8 +73,8 @@ static void test_schedule_succeeds(void **state)
     assert_int_equal(wf.begun, BASE | BIT(DRONE_STEP_TRANSPORT) | BIT(DRONE_STEP_DELIVERY));
 }
 
-/* Every step of a schedule with every code: what is begun is what succeeded before, and the step itself
- * if it is in doubt. */
+/* Every step of a schedule with every code: what is begun is what succeeded before, and the
+ * step itself if it is in doubt. */
 static void each_failure(const drone_wf_action *calls, bool able)
 {
     for (size_t step = 0; step < 5; step++) {
@@ -183,11 +184,11 @@ static void test_resumed_compensates_everything(void **state)
     assert_int_equal(wf.in_doubt, DRONE_STEPS_ALL);
 }
 
-/* --- all sequences ------------------------------------------------------------------------------- */
+/* --- all sequences ---------------------------------------------------------------------------- */
 
 typedef struct walk {
-    uint32_t stands;  /* steps that took effect or may have, by our own account */
-    bool touched;     /* any call that changes something took effect or may have */
+    uint32_t stands; /* steps that took effect or may have, by our own account */
+    bool touched;    /* any call that changes something took effect or may have */
     bool cancelled;
     int depth;
     unsigned long n_ends;
@@ -286,7 +287,8 @@ static void test_all_sequences(void **state)
             for (int resumed = 0; resumed < 2; resumed++) {
                 drone_wf wf;
                 drone_wf_begin(&wf, (drone_wf_kind)kind, (drone_carrier)former, resumed);
-                /* Before anything was called, what we know of is the former carrier and its steps. */
+                /* Before anything was called, what we know of is the former carrier and its
+                 * steps. */
                 walk w = { .stands = kind == DRONE_WF_UPDATE && !resumed ? wf.begun : 0,
                            .touched = resumed };
                 visit(&wf, w, &n_ends);

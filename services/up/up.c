@@ -1,0 +1,302 @@
+/* `dronedelivery up`: the whole system on this machine. Every part is a process of its own,
+ * with its store and its socket in one folder; the keeper starts it again when it dies. The
+ * Scheduler is started last and ended first, so that it finds its services.
+ *
+ * Readiness is asked for with grpc.health.v1 over the parts' own sockets, every 20 ms while one
+ * is starting, each time over a new connection with a short deadline. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <tern/call.h>
+#include <tern/channel.h>
+#include <tern/server.h>
+
+#include "common/args.h"
+#include "common/commands.h"
+#include "common/names.h"
+#include "common/service.h"
+#include "up/health.h"
+#include "up/keeper.h"
+
+#define STOP_GRACE_MS 10000
+#define HEALTH_EVERY_MS 20
+#define ACCOUNTS 200
+#define SUSPEND_EVERY 20
+#define DRONES 4000
+
+/* What a user can set. */
+typedef struct up_options {
+    const char *dir;
+    const char *listen; /* of the Scheduler */
+    const char *faults; /* "NAME:OPTION=VALUE,…" */
+    int64_t accounts;
+    int64_t suspend_every;
+    int64_t drones;
+} up_options;
+
+/* Texts that the parts' argv borrow. */
+typedef struct up_texts {
+    char self[DRONE_PATH_MAX];
+    char accounts[24], suspend_every[24], drones[24];
+    char *faults; /* a copy, cut into pieces */
+} up_texts;
+
+/* In the order of ending; started in the reverse one. */
+static const char *const part_names[] = { "scheduler", "supervisor", "delivery", "drone",
+                                          "transport", "package",    "account" };
+#define N_PARTS (sizeof(part_names) / sizeof(part_names[0]))
+
+static void say(const char *text, void *ctx)
+{
+    (void)ctx;
+    printf("up: %s\n", text);
+    fflush(stdout);
+}
+
+static void add_arg(drone_part *p, const char *arg)
+{
+    int n = 0;
+    while (p->argv[n])
+        n++;
+    if (n < DRONE_KEEPER_ARGS_MAX - 1)
+        p->argv[n] = arg;
+}
+
+static void add_option(drone_part *p, const char *option, const char *value)
+{
+    add_arg(p, option);
+    add_arg(p, value);
+}
+
+static drone_part *part_named(drone_keeper *k, const char *name)
+{
+    for (int i = 0; i < k->n_parts; i++)
+        if (strcmp(k->parts[i].name, name) == 0)
+            return &k->parts[i];
+    return NULL;
+}
+
+/* "delivery:--fault-after=2" means that option for that part; several are parted by commas. */
+static int add_faults(drone_keeper *k, char *faults)
+{
+    char *save = NULL;
+    for (char *s = strtok_r(faults, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
+        char *colon = strchr(s, ':');
+        drone_part *p = NULL;
+        if (colon) {
+            *colon = '\0';
+            p = part_named(k, s);
+        }
+        if (!p || strncmp(colon + 1, "--", 2) != 0) {
+            fprintf(stderr,
+                    "dronedelivery up: option --part-options: \"%s\" is not PART:--OPTION=VALUE\n",
+                    s);
+            return -1;
+        }
+        add_arg(p, colon + 1);
+    }
+    return 0;
+}
+
+static int fill_parts(drone_keeper *k, const up_options *o, up_texts *t)
+{
+    ssize_t n = readlink("/proc/self/exe", t->self, sizeof(t->self) - 1);
+    if (n <= 0) {
+        fprintf(stderr, "dronedelivery up: its own program cannot be found: %s\n", strerror(errno));
+        return -1;
+    }
+    t->self[n] = '\0';
+    snprintf(t->accounts, sizeof(t->accounts), "%lld", (long long)o->accounts);
+    snprintf(t->suspend_every, sizeof(t->suspend_every), "%lld", (long long)o->suspend_every);
+    snprintf(t->drones, sizeof(t->drones), "%lld", (long long)o->drones);
+    for (size_t i = 0; i < N_PARTS; i++) {
+        drone_part *p = drone_keeper_add(k, part_names[i]);
+        add_option(p, t->self, part_names[i]);
+        add_option(p, "--dir", o->dir);
+    }
+    if (o->listen)
+        add_option(part_named(k, "scheduler"), "--listen", o->listen);
+    if (o->listen)
+        add_option(part_named(k, "supervisor"), "--scheduler", o->listen);
+    add_option(part_named(k, "account"), "--accounts", t->accounts);
+    if (o->suspend_every > 0)
+        add_option(part_named(k, "account"), "--suspend-every", t->suspend_every);
+    add_option(part_named(k, "drone"), "--drones", t->drones);
+    if (!o->faults)
+        return 0;
+    t->faults = strdup(o->faults);
+    if (!t->faults) {
+        fprintf(stderr, "dronedelivery up: out of memory\n");
+        return -1;
+    }
+    return add_faults(k, t->faults);
+}
+
+/* The folder must be there before the parts; its path must leave room for the sockets' names. */
+static int prepare_dir(const char *dir)
+{
+    struct sockaddr_un sun;
+    size_t room = sizeof(sun.sun_path) - strlen("/supervisor.sock") - 1;
+
+    if (strlen(dir) > room) {
+        fprintf(stderr,
+                "dronedelivery up: option --dir: %s is longer than %zu bytes, which a socket's "
+                "name within it cannot be\n",
+                dir, room);
+        return -1;
+    }
+    if (mkdir(dir, 0755) < 0 && errno != EEXIST) {
+        fprintf(stderr, "dronedelivery up: %s cannot be made: %s\n", dir, strerror(errno));
+        return -1;
+    }
+    if (access(dir, W_OK | X_OK) < 0) {
+        fprintf(stderr, "dronedelivery up: %s cannot be written: %s\n", dir, strerror(errno));
+        return -1;
+    }
+    return 0;
+}
+
+static bool all_ready(const drone_keeper *k)
+{
+    for (int i = 0; i < k->n_parts; i++)
+        if (k->parts[i].state != DRONE_PART_READY)
+            return false;
+    return true;
+}
+
+static bool any_given_up(const drone_keeper *k)
+{
+    for (int i = 0; i < k->n_parts; i++)
+        if (k->parts[i].given_up)
+            return true;
+    return false;
+}
+
+/* Asks the parts that are starting. Returns whether any still is. */
+static bool ask_starting(drone_keeper *k, const up_options *o)
+{
+    bool starting = false;
+    for (int i = 0; i < k->n_parts; i++) {
+        drone_part *p = &k->parts[i];
+        char address[DRONE_PATH_MAX];
+        if (p->state != DRONE_PART_STARTING)
+            continue;
+        const char *target = address;
+        drone_default_address(o->dir, p->name, address, sizeof(address));
+        if (o->listen && strcmp(p->name, "scheduler") == 0)
+            target = o->listen;
+        if (drone_health_check(target))
+            drone_keeper_note_ready(k, p);
+        else
+            starting = true;
+    }
+    return starting;
+}
+
+/* Until a signal, or until a part is given up. Returns the exit status. */
+static int keep(drone_keeper *k, const up_options *o, int signals)
+{
+    bool announced = false;
+
+    for (;;) {
+        struct signalfd_siginfo info;
+        struct pollfd pfd = { .fd = signals, .events = POLLIN };
+        drone_keeper_start_due(k, drone_keeper_now_ms());
+        bool starting = ask_starting(k, o);
+        if (!announced && all_ready(k)) {
+            announced = true;
+            printf("up: everything is ready in %s\n", o->dir);
+            fflush(stdout);
+        }
+        int64_t wait_ms = drone_keeper_next_ms(k, drone_keeper_now_ms());
+        if (starting && (wait_ms < 0 || wait_ms > HEALTH_EVERY_MS))
+            wait_ms = HEALTH_EVERY_MS;
+        if (poll(&pfd, 1, (int)wait_ms) > 0 &&
+            read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+            (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
+            return DRONE_EXIT_OK;
+        drone_keeper_reap(k, drone_keeper_now_ms());
+        if (any_given_up(k))
+            return DRONE_EXIT_FAILURE;
+    }
+}
+
+/* SIGTERM, SIGINT and SIGCHLD as a descriptor. */
+static int open_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int run(const up_options *o)
+{
+    drone_keeper k;
+    up_texts t = { .faults = NULL };
+
+    drone_keeper_init(&k, say, NULL);
+    if (prepare_dir(o->dir) < 0 || fill_parts(&k, o, &t) < 0) {
+        free(t.faults);
+        return DRONE_EXIT_FAILURE;
+    }
+    int signals = open_signals();
+    if (signals < 0) {
+        fprintf(stderr, "dronedelivery up: signalfd: %s\n", strerror(errno));
+        free(t.faults);
+        return DRONE_EXIT_FAILURE;
+    }
+    int status = keep(&k, o, signals);
+    drone_keeper_stop(&k, STOP_GRACE_MS);
+    if (k.n_bad_ends > 0)
+        status = DRONE_EXIT_FAILURE;
+    close(signals);
+    free(t.faults);
+    return status;
+}
+
+int drone_cmd_up(int argc, char **argv)
+{
+    up_options o = {
+        .dir = "drone-data", .accounts = ACCOUNTS, .suspend_every = SUSPEND_EVERY, .drones = DRONES
+    };
+    const drone_option options[] = {
+        { "--dir", "DIR", "folder of stores and sockets, made if missing; default drone-data",
+          DRONE_OPTION_STRING, &o.dir, 0, 0 },
+        { "--listen", "ADDR", "address of the Scheduler; default unix:DIR/scheduler.sock",
+          DRONE_OPTION_STRING, &o.listen, 0, 0 },
+        { "--accounts", "N", "accounts account-1..account-N made at the first start; default 200",
+          DRONE_OPTION_INT, &o.accounts, 0, 1e6 },
+        { "--suspend-every", "K", "every K-th of them suspended, 0 none; default 20",
+          DRONE_OPTION_INT, &o.suspend_every, 0, 1e6 },
+        { "--drones", "N", "drones of the fleet made at the first start; default 4000",
+          DRONE_OPTION_INT, &o.drones, 1, 1e6 },
+        { "--part-options", "LIST",
+          "more options for parts: \"drone:--fault-before=5,account:--loops=2\"",
+          DRONE_OPTION_STRING, &o.faults, 0, 0 },
+    };
+    const drone_usage usage = {
+        .command = "dronedelivery up",
+        .operands = "",
+        .summary = "Runs all of Drone Delivery on this machine, until SIGTERM or ^C.",
+        .examples = "dronedelivery up --dir /var/lib/drone\n"
+                    "dronedelivery up --dir /tmp/d --listen 127.0.0.1:7100\n",
+        .options = options,
+        .n_options = sizeof(options) / sizeof(options[0]),
+    };
+    int exit_status;
+    if (drone_args_parse(&usage, argc, argv, &exit_status) < 0)
+        return exit_status;
+    return run(&o);
+}
