@@ -14,9 +14,6 @@
 #include "io/clock.h"
 #include "io/socket.h"
 
-/* How often a wait looks whether its context was cancelled. */
-#define SLICE_NS (50 * TERN__NS_PER_MS)
-
 /* --- names ------------------------------------------------------------------------------------------ */
 
 typedef struct lookup {
@@ -87,7 +84,7 @@ static void lookup_wait(lookup *l, int64_t deadline, tern_context *context)
         if (now >= deadline)
             break;
         struct timespec ts = tern__clock_timespec(
-            tern__time_min(deadline, tern__time_add(now, SLICE_NS)));
+            tern__time_min(deadline, tern__time_add(now, TERN__CONNECT_SLICE_NS)));
         pthread_cond_clockwait(&l->cond, &l->lock, CLOCK_MONOTONIC, &ts);
     }
     pthread_mutex_unlock(&l->lock);
@@ -141,7 +138,8 @@ static int wait_connected(int fd, int64_t deadline, tern_context *context)
         if (tern_context_error(context) != TERN_OK)
             return -ECANCELED;
         struct pollfd p = { .fd = fd, .events = POLLOUT };
-        int64_t until = tern__time_min(deadline, context ? now + SLICE_NS : deadline);
+        int64_t until = tern__time_min(deadline, context ? now + TERN__CONNECT_SLICE_NS
+                                                         : deadline);
         int rv = poll(&p, 1, tern__clock_poll_ms(now, until));
         if (rv > 0)
             return tern__socket_error(fd);
@@ -150,14 +148,14 @@ static int wait_connected(int fd, int64_t deadline, tern_context *context)
     }
 }
 
-static tern_code connect_one(const tern__address *a, int64_t deadline, tern_context *context,
-                             uint32_t queue_max, tern__transport **ret, tern_status *reterr)
+static tern_code connect_one(const tern__address *a, const tern__connect_bounds *bounds,
+                             tern__transport **ret, tern_status *reterr)
 {
     char where[TERN__ADDRESS_TEXT_MAX];
     bool pending;
     tern__address_text(a, where);
     int fd = tern__socket_connect(a, &pending);
-    int rv = fd < 0 ? fd : pending ? wait_connected(fd, deadline, context) : 0;
+    int rv = fd < 0 ? fd : pending ? wait_connected(fd, bounds->deadline, bounds->context) : 0;
     if (rv < 0) {
         if (fd >= 0)
             close(fd);
@@ -166,19 +164,19 @@ static tern_code connect_one(const tern__address *a, int64_t deadline, tern_cont
     }
     tern_status why;
     why.message[0] = '\0';
-    tern_code code = tern__transport_new(fd, deadline, queue_max, ret, &why);
+    tern_code code = tern__transport_new(fd, bounds, ret, &why);
     if (code != TERN_OK)
         tern_status_set(reterr, code, "cannot talk to %s: %.400s", where, why.message);
     return code;
 }
 
-tern_code tern__connect(const tern__target *target, int64_t deadline, tern_context *context,
-                        uint32_t queue_max, tern__transport **ret, tern_status *reterr)
+tern_code tern__connect(const tern__target *target, const tern__connect_bounds *bounds,
+                        tern__transport **ret, tern_status *reterr)
 {
     tern__address_list found;
     const tern__address_list *list = &target->addresses;
     if (!target->literal) {
-        tern_code code = look_up(target, deadline, context, &found, reterr);
+        tern_code code = look_up(target, bounds->deadline, bounds->context, &found, reterr);
         if (code != TERN_OK)
             return code;
         list = &found;
@@ -187,9 +185,10 @@ tern_code tern__connect(const tern__target *target, int64_t deadline, tern_conte
     for (uint32_t i = 0; i < list->n && code != TERN_OK; i++) {
         /* One address that swallows packets must not eat the time of the others. */
         int64_t now = tern__clock_now();
-        int64_t share = now >= deadline ? 0 : (deadline - now) / (int64_t)(list->n - i);
-        code = connect_one(&list->at[i], tern__time_add(now, share), context, queue_max, ret,
-                           reterr);
+        int64_t left = bounds->deadline > now ? bounds->deadline - now : 0;
+        tern__connect_bounds one = *bounds;
+        one.deadline = tern__time_add(now, left / (int64_t)(list->n - i));
+        code = connect_one(&list->at[i], &one, ret, reterr);
     }
     return code;
 }

@@ -51,7 +51,7 @@ static bool take_in(tern__transport *t, const uint8_t *buf, long n)
         return false;
     }
     if (tern__h2_feed(t->h2, 0, buf, (size_t)n)) {
-        snprintf(why, sizeof why, "the server broke the HTTP/2 protocol: %s",
+        snprintf(why, sizeof why, "the HTTP/2 session with the server failed: %s",
                  tern__h2_error_text(t->h2));
         tern__transport_die(t, why);
         return false;
@@ -311,6 +311,7 @@ static void send_request(tern__transport *t, tern__client_stream *s, const tern_
                             rv == -ENOBUFS ? TERN_UNAVAILABLE : TERN_RESOURCE_EXHAUSTED,
                             rv == -ENOBUFS ? "the connection's stream ids are used up"
                                            : "out of memory while sending the request");
+        tern__drive_flush(t); /* a session without memory has ended */
         return;
     }
     tern__list_append(&t->open, &s->open_node);

@@ -110,6 +110,7 @@ void tern__response_headers_end(tern__client_stream *s, bool end_stream)
     if (s->is_1xx)
         return;
     s->blocks++;
+    s->too_large |= s->h2.fields_overflow; /* the session counts each list anew */
     if (end_stream) {
         s->trailers_seen = true;
         s->trailers_only = s->blocks == 1;
@@ -227,7 +228,7 @@ void tern__response_close(tern__client_stream *s, uint32_t h2_error)
         close_body_error(s);
     else if (s->no_memory)
         outcome(s, TERN_RESOURCE_EXHAUSTED, "out of memory while receiving metadata");
-    else if (s->h2.fields_overflow)
+    else if (s->too_large)
         outcome(s, TERN_RESOURCE_EXHAUSTED, "the server's metadata is larger than the limit");
     else if (s->bad_metadata)
         outcome(s, TERN_INTERNAL, "the server sent a \"-bin\" metadata value that is not base64");

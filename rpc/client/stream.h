@@ -37,7 +37,7 @@ typedef struct tern__client_stream {
     bool is_1xx;          /* of the header list being received */
     uint32_t blocks;      /* header lists received, 1xx not counted */
     int http_status;
-    bool bad_metadata, no_memory;
+    bool bad_metadata, no_memory, too_large;
     tern_code grpc_code;
     bool has_pushback;
     int64_t pushback_ms;

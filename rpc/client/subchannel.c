@@ -66,8 +66,9 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->connecting = true;
     pthread_mutex_unlock(&sc->lock);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
-    tern_code code = tern__connect(&sc->target, tern__time_min(limit, wait->deadline),
-                                   wait->context, sc->queue_max, &t, &why);
+    const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), wait->context,
+                                          sc->queue_max };
+    tern_code code = tern__connect(&sc->target, &bounds, &t, &why);
     if (code == TERN_OK)
         tern__background_add(t);
     pthread_mutex_lock(&sc->lock);

@@ -186,10 +186,23 @@ static tern__transport *transport_alloc(int fd, uint32_t queue_max)
     return t;
 }
 
-tern_code tern__transport_new(int fd, int64_t deadline, uint32_t queue_max, tern__transport **ret,
+static void await_settings(tern__transport *t, const tern__connect_bounds *bounds)
+{
+    tern__drive_flush(t);
+    while (!t->ready && !t->dead && tern_context_error(bounds->context) == TERN_OK) {
+        int64_t now = tern__clock_now();
+        if (now >= bounds->deadline)
+            return;
+        int64_t slice = bounds->context ? tern__time_add(now, TERN__CONNECT_SLICE_NS)
+                                        : TERN__TIME_NEVER;
+        tern__drive_poll(t, tern__time_min(bounds->deadline, slice));
+    }
+}
+
+tern_code tern__transport_new(int fd, const tern__connect_bounds *bounds, tern__transport **ret,
                               tern_status *reterr)
 {
-    tern__transport *t = transport_alloc(fd, queue_max);
+    tern__transport *t = transport_alloc(fd, bounds->queue_max);
     if (!t) {
         close(fd);
         return tern_status_set(reterr, TERN_UNAVAILABLE,
@@ -197,9 +210,7 @@ tern_code tern__transport_new(int fd, int64_t deadline, uint32_t queue_max, tern
     }
     pthread_mutex_lock(&t->lock);
     t->led = true;
-    tern__drive_flush(t);
-    while (!t->ready && !t->dead && tern__clock_now() < deadline)
-        tern__drive_poll(t, deadline);
+    await_settings(t, bounds);
     t->led = false;
     bool ok = t->ready && !t->dead && tern__socket_set_blocking(fd) == 0;
     if (!ok)

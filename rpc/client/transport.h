@@ -63,9 +63,19 @@ typedef struct tern__request {
     tern_context *context;  /* NULL: none */
 } tern__request;
 
+/* What bounds the making of a connection, and its queue. */
+typedef struct tern__connect_bounds {
+    int64_t deadline;      /* ns */
+    tern_context *context; /* looked at every TERN__CONNECT_SLICE_NS; NULL: none */
+    uint32_t queue_max;
+} tern__connect_bounds;
+
+/* How often a wait for a connection looks whether its context was cancelled. */
+#define TERN__CONNECT_SLICE_NS (INT64_C(50) * 1000 * 1000)
+
 /* Takes a connected socket over and waits until the server's SETTINGS have come. On failure the socket is
- * closed. Blocks until `deadline`. UNAVAILABLE. */
-tern_code tern__transport_new(int fd, int64_t deadline, uint32_t queue_max, tern__transport **ret,
+ * closed. Blocks as long as the bounds allow. UNAVAILABLE. */
+tern_code tern__transport_new(int fd, const tern__connect_bounds *bounds, tern__transport **ret,
                               tern_status *reterr);
 tern__transport *tern__transport_ref(tern__transport *t);
 void tern__transport_unref(tern__transport *t);

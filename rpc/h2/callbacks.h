@@ -10,6 +10,9 @@
 /* Opaque of the PING that follows the GOAWAY notice (gRFC A9). */
 #define TERN__H2_DRAIN_PING UINT64_C(0x6e7261652d6e7264)
 
+/* Blocks that nghttp2 frees while it gives up for want of memory. */
+#define TERN__H2_BURIED_MAX 16u
+
 struct tern__h2 {
     nghttp2_session *ng;
     const tern__h2_events *ev;
@@ -21,6 +24,9 @@ struct tern__h2 {
     int64_t now;     /* of the feed() that runs */
     tern__h2_guard guard;
     bool server, settings_acked, freed;
+    bool no_memory; /* an allocation failed: the session is of no more use */
+    uint32_t n_buried;
+    void *buried[TERN__H2_BURIED_MAX];
     char error[128];
 };
 

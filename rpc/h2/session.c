@@ -20,15 +20,50 @@
 /* Frame header (RFC 9113, 4.1). */
 #define FRAME_HEADER_LEN 9u
 
-static void *mem_malloc(size_t size, void *pool) { return tern__pool_alloc(pool, size); }
-static void mem_free(void *ptr, void *pool) { tern__pool_free(pool, ptr); }
-static void *mem_calloc(size_t n, size_t size, void *pool)
+/* nghttp2's memory. Some of nghttp2's ways out of a failed allocation free a frame that a stream still
+ * points to (1.52: session_ob_data_push() in nghttp2_session_add_item()), and nghttp2_session_del() frees
+ * it again. So the first failure ends the session: nothing is allocated any more, feed() and take()
+ * refuse, and what is freed on the way out is buried until the session is deleted. */
+
+static void *note(tern__h2 *h2, void *ptr)
 {
-    return tern__pool_calloc(pool, n, size);
+    h2->no_memory |= !ptr;
+    return ptr;
 }
-static void *mem_realloc(void *ptr, size_t size, void *pool)
+
+static void *mem_malloc(size_t size, void *user)
 {
-    return tern__pool_realloc(pool, ptr, size);
+    tern__h2 *h2 = user;
+    return h2->no_memory ? NULL : note(h2, tern__pool_alloc(h2->pool, size));
+}
+
+static void *mem_calloc(size_t n, size_t size, void *user)
+{
+    tern__h2 *h2 = user;
+    return h2->no_memory ? NULL : note(h2, tern__pool_calloc(h2->pool, n, size));
+}
+
+static void *mem_realloc(void *ptr, size_t size, void *user)
+{
+    tern__h2 *h2 = user;
+    return h2->no_memory ? NULL : note(h2, tern__pool_realloc(h2->pool, ptr, size));
+}
+
+static void mem_free(void *ptr, void *user)
+{
+    tern__h2 *h2 = user;
+    if (!h2->no_memory || !ptr) {
+        tern__pool_free(h2->pool, ptr);
+        return;
+    }
+    for (uint32_t i = 0; i < h2->n_buried; i++)
+        if (h2->buried[i] == ptr)
+            return;
+    if (h2->freed)
+        tern__pool_free(h2->pool, ptr);
+    else if (h2->n_buried < TERN__H2_BURIED_MAX)
+        h2->buried[h2->n_buried++] = ptr;
+    /* else it is lost: better than freed twice */
 }
 
 static nghttp2_option *make_option(void)
@@ -75,7 +110,7 @@ tern__h2 *tern__h2_new(bool server, const tern__h2_options *opt, const tern__h2_
     h2->ev = events;
     h2->ctx = ctx;
     h2->pool = pool;
-    h2->mem = (nghttp2_mem){ pool, mem_malloc, mem_free, mem_calloc, mem_realloc };
+    h2->mem = (nghttp2_mem){ h2, mem_malloc, mem_free, mem_calloc, mem_realloc };
     tern__h2_guard_init(&h2->guard, 0);
 
     nghttp2_session_callbacks *cbs = tern__h2_callbacks_new();
@@ -99,6 +134,8 @@ void tern__h2_free(tern__h2 *h2)
         return;
     h2->freed = true;
     nghttp2_session_del(h2->ng);
+    for (uint32_t i = 0; i < h2->n_buried; i++)
+        tern__pool_free(h2->pool, h2->buried[i]);
     tern__pool_free(h2->pool, h2);
 }
 
@@ -118,7 +155,9 @@ int tern__h2_breach(tern__h2 *h2, const char *why)
 int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len)
 {
     h2->now = now;
-    ssize_t n = nghttp2_session_mem_recv(h2->ng, data, len);
+    ssize_t n = h2->no_memory ? 0 : nghttp2_session_mem_recv(h2->ng, data, len);
+    if (h2->no_memory)
+        n = NGHTTP2_ERR_NOMEM;
     if (n >= 0)
         return 0;
     set_error(h2, nghttp2_strerror((int)n));
@@ -137,12 +176,14 @@ int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
         }
         size_t before = out->len;
         const uint8_t *frame;
-        ssize_t n = nghttp2_session_mem_send(h2->ng, &frame);
+        ssize_t n = h2->no_memory ? NGHTTP2_ERR_NOMEM
+                                  : nghttp2_session_mem_send(h2->ng, &frame);
         if (n < 0) {
             set_error(h2, nghttp2_strerror((int)n));
             rv = n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
         } else if (n > 0) {
             rv = tern__buf_append(out, frame, (size_t)n);
+            h2->no_memory |= rv != 0; /* a frame is lost: nothing may follow it */
         } else if (out->len == before) {
             break; /* nothing sent by send_data either: all is taken */
         }
@@ -151,11 +192,15 @@ int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
     return rv;
 }
 
-bool tern__h2_wants_take(tern__h2 *h2) { return nghttp2_session_want_write(h2->ng) != 0; }
+bool tern__h2_wants_take(tern__h2 *h2)
+{
+    return h2->no_memory || nghttp2_session_want_write(h2->ng);
+}
 
 bool tern__h2_alive(tern__h2 *h2)
 {
-    return nghttp2_session_want_read(h2->ng) || nghttp2_session_want_write(h2->ng);
+    return !h2->no_memory &&
+           (nghttp2_session_want_read(h2->ng) || nghttp2_session_want_write(h2->ng));
 }
 
 /* --- sending --------------------------------------------------------------------------------------- */

@@ -12,6 +12,10 @@
 
 /* A status message as it goes over the wire: each byte can become three. */
 #define ENCODED_MESSAGE_MAX (3u * TERN_STATUS_MESSAGE_MAX)
+/* The runtime's own part of a header list: status, content-type, grpc-status, grpc-message without its
+ * text, with the 32 bytes that each field counts. */
+#define OWN_FIELDS 4u
+#define OWN_BYTES 256u
 
 static const tern__h2_field field_200 = TERN__H2_FIXED(":status", "200");
 static const tern__h2_field field_type = TERN__H2_FIXED("content-type", "application/grpc");
@@ -131,12 +135,36 @@ static void respond_with_metadata(tern_server_call *call, tern__h2_response *r)
     submit(call, r);
 }
 
+/* Whether what the handler wants to send is within the limit that the client will hold it to. Beyond what
+ * nghttp2 packs into one list (h2/session.c) the stream would never end. */
+static bool metadata_fits(const tern_server_call *call)
+{
+    bool failed = call->code != TERN_OK;
+    size_t n[2] = { tern_metadata_count(call->initial), tern_metadata_count(call->trailing) };
+    size_t size[2] = { n[0] ? tern__metadata_wire_size(call->initial) : 0,
+                       n[1] ? tern__metadata_wire_size(call->trailing) : 0 };
+    if (failed) { /* trailers-only: one list for all */
+        n[0] += n[1];
+        size[0] += size[1] + (call->message ? 3 * strnlen(call->message, TERN_STATUS_MESSAGE_MAX) : 0);
+    }
+    for (int i = 0; i < 2; i++)
+        if (n[i] + OWN_FIELDS > TERN_LIMIT_HEADER_FIELDS ||
+            size[i] + OWN_BYTES > TERN_LIMIT_HEADER_LIST_BYTES)
+            return false;
+    return true;
+}
+
 void tern__respond(tern_server_call *call)
 {
     static const tern__h2_field headers[] = { TERN__H2_FIXED(":status", "200"),
                                               TERN__H2_FIXED("content-type", "application/grpc") };
     if (!call->conn || call->answered)
         return;
+    if ((call->initial || call->trailing) && !metadata_fits(call)) {
+        tern__respond_status(call, TERN_RESOURCE_EXHAUSTED,
+                             "the handler's metadata is larger than the limit of a header list");
+        return;
+    }
     if (call->code != TERN_OK) {
         respond_failed(call);
         return;

@@ -33,6 +33,38 @@ void raw_connect(rawh2 *r, uint16_t port, bool hello)
     assert_true(raw_send(r));
 }
 
+static bool read_all(rawh2 *r, uint8_t *to, size_t len, int64_t until);
+
+int raw_listen(uint16_t *ret_port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET };
+    socklen_t len = sizeof a;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    *ret_port = ntohs(a.sin_port);
+    return fd;
+}
+
+bool raw_accept(rawh2 *r, int listen_fd, int timeout_ms)
+{
+    uint8_t hello[sizeof preface - 1];
+    struct pollfd p = { .fd = listen_fd, .events = POLLIN };
+    r->n_out = 0;
+    r->fd = -1;
+    if (poll(&p, 1, timeout_ms) <= 0)
+        return false;
+    r->fd = accept(listen_fd, NULL, NULL);
+    if (r->fd < 0 || !read_all(r, hello, sizeof hello, probe_now_ms() + timeout_ms) ||
+        memcmp(hello, preface, sizeof hello) != 0)
+        return false;
+    raw_put_frame(r, RAW_SETTINGS, 0, 0, NULL, 0);
+    return raw_send(r);
+}
+
 void raw_close(rawh2 *r)
 {
     close(r->fd);

@@ -37,6 +37,11 @@ typedef struct raw_frame {
 
 /* Connects to 127.0.0.1:port; with `hello` preface and an empty SETTINGS frame are sent. */
 void raw_connect(rawh2 *r, uint16_t port, bool hello);
+/* The other side: waits on a listening socket for a client and reads its preface; false when none comes
+ * within timeout_ms or it says something else. SETTINGS (empty) are sent. */
+bool raw_accept(rawh2 *r, int listen_fd, int timeout_ms);
+/* A listening socket on 127.0.0.1. */
+int raw_listen(uint16_t *ret_port);
 void raw_close(rawh2 *r);
 
 /* Collect bytes; raw_send() writes them and tells whether the peer took them within 5 s. */

@@ -1,0 +1,409 @@
+/* Retries, pushback, the circuit breaker, and what a client makes of odd answers. The other side is a
+ * server that answers as it is told (support/script.h), or a real one that fails a number of times. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/probe.h"
+#include "support/script.h"
+
+#define REFUSED_STREAM 7u
+#define OK_BODY .body = "\0\0\0\0\0", .body_len = 5
+#define GRPC_HEAD { ":status", "200" }, { "content-type", "application/grpc" }
+#define STATUS(code) .headers = { GRPC_HEAD, { "grpc-status", code }, { "grpc-message", "said" } }
+#define ANSWER_OK { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "0" } } }
+
+static script peer;
+static tern_channel *channel;
+static tern_channel_stats stats;
+static tern_status st;
+
+static const tern_method safe = { .path = "/t.T/Safe", .idempotency = TERN_IDEMPOTENT };
+static const tern_method unsafe = { .path = "/t.T/Unsafe" };
+
+static void begin(const script_step *steps, size_t n)
+{
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    script_start(&peer, steps, n, false);
+    opts.retry.initial_backoff_ms = 2;
+    opts.retry.max_backoff_ms = 10;
+    opts.reconnect_backoff_ms = 5;
+    opts.reconnect_backoff_ms_max = 20;
+    opts.connect_timeout_ms = 5000;
+    channel = probe_channel_with(peer.target, &opts);
+}
+
+static void end(void)
+{
+    tern_channel_free(channel);
+    script_stop(&peer);
+}
+
+static tern_code call_with(const tern_method *m, tern_call_retry retry)
+{
+    void *bytes = NULL;
+    size_t len;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.timeout_ms = 10000;
+    opts.retry = retry;
+    st.message[0] = '\0';
+    tern_code code = tern_call_unary(channel, m, &opts, "x", 1, &bytes, &len, &st);
+    free(bytes);
+    tern_channel_stats_get(channel, &stats);
+    return code;
+}
+
+static tern_code call(const tern_method *m) { return call_with(m, TERN_RETRY_BY_METHOD); }
+
+/* --- retries ----------------------------------------------------------------------------------------- */
+
+static void test_unavailable_twice(void **state)
+{
+    (void)state;
+    static const script_step steps[] = { { STATUS("14") }, { STATUS("14") }, ANSWER_OK };
+    begin(steps, 3);
+    assert_int_equal(call(&safe), TERN_OK);
+    assert_int_equal(stats.calls, 1);
+    assert_int_equal(stats.attempts, 3);
+    assert_int_equal(stats.retries, 2);
+    assert_int_equal(stats.calls_failed, 0);
+    assert_int_equal(atomic_load(&peer.previous_attempts), 2);
+    assert_int_equal(call(&safe), TERN_OK);
+    assert_int_equal(atomic_load(&peer.previous_attempts), -1); /* a first attempt says nothing */
+    end();
+}
+
+static void test_attempts_end(void **state)
+{
+    (void)state;
+    static const script_step steps[] = { { STATUS("14") } };
+    begin(steps, 1);
+    assert_int_equal(call(&safe), TERN_UNAVAILABLE);
+    assert_string_equal(st.message, "said");
+    assert_int_equal(atomic_load(&peer.requests), 3);
+    assert_int_equal(stats.calls_failed, 1);
+    end();
+}
+
+/* What is not declared idempotent, or not retryable, is sent once. */
+static void test_sent_once(void **state)
+{
+    (void)state;
+    static const script_step unavailable[] = { { STATUS("14") } };
+    static const script_step committed[] = {
+        { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "14" } } } };
+    static const script_step invalid[] = { { STATUS("3") } }, internal[] = { { STATUS("13") } },
+                             expired[] = { { STATUS("4") } };
+    static const struct {
+        const script_step *steps;
+        const tern_method *method;
+        tern_call_retry retry;
+        tern_code code;
+    } cases[] = {
+        { unavailable, &unsafe, TERN_RETRY_BY_METHOD, TERN_UNAVAILABLE },
+        { unavailable, &safe, TERN_RETRY_NEVER, TERN_UNAVAILABLE },
+        { committed, &safe, TERN_RETRY_BY_METHOD, TERN_UNAVAILABLE },
+        { invalid, &safe, TERN_RETRY_BY_METHOD, TERN_INVALID_ARGUMENT },
+        { internal, &safe, TERN_RETRY_BY_METHOD, TERN_INTERNAL },
+        { expired, &safe, TERN_RETRY_BY_METHOD, TERN_DEADLINE_EXCEEDED },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(cases[i].steps, 1);
+        assert_int_equal(call_with(cases[i].method, cases[i].retry), cases[i].code);
+        if (atomic_load(&peer.requests) != 1)
+            fail_msg("case %zu was sent %u times", i, atomic_load(&peer.requests));
+        assert_int_equal(stats.attempts, 1);
+        end();
+    }
+}
+
+static void test_caller_says_safe(void **state)
+{
+    (void)state;
+    static const script_step steps[] = { { STATUS("14") }, ANSWER_OK };
+    begin(steps, 2);
+    assert_int_equal(call_with(&unsafe, TERN_RETRY_SAFE), TERN_OK);
+    assert_int_equal(stats.retries, 1);
+    end();
+}
+
+static void test_pushback(void **state)
+{
+    (void)state;
+    static const script_step later[] = {
+        { .headers = { GRPC_HEAD, { "grpc-status", "14" }, { "grpc-retry-pushback-ms", "150" } } },
+        { .headers = { GRPC_HEAD, { "grpc-status", "8" }, { "grpc-retry-pushback-ms", "0" } } },
+        ANSWER_OK };
+    begin(later, 3);
+    int64_t began = probe_now_ms();
+    assert_int_equal(call(&safe), TERN_OK);
+    assert_true(probe_now_ms() - began >= 149);
+    assert_int_equal(stats.retries, 2);
+    end();
+    static const char *const no[] = { "-1", "soon", "", "99999999999999999999999" };
+    for (int i = 0; i < 4; i++) {
+        const script_step never[] = {
+            { .headers = { GRPC_HEAD, { "grpc-status", "14" }, { "grpc-retry-pushback-ms", no[i] } } },
+            ANSWER_OK };
+        begin(never, 2);
+        assert_int_equal(call(&safe), TERN_UNAVAILABLE);
+        assert_int_equal(atomic_load(&peer.requests), 1);
+        end();
+    }
+}
+
+/* No handler ran: any method is repeated, at once. */
+static void test_transparent(void **state)
+{
+    (void)state;
+    static const script_step refused[] = {
+        { .action = SCRIPT_RESET, .error = REFUSED_STREAM }, ANSWER_OK };
+    static const script_step going[] = { { .action = SCRIPT_GOAWAY }, ANSWER_OK };
+    const script_step *const both[] = { refused, going };
+    for (int i = 0; i < 2; i++) {
+        begin(both[i], 2);
+        assert_int_equal(call(&unsafe), TERN_OK);
+        assert_int_equal(stats.transparent_retries, 1);
+        assert_int_equal(stats.retries, 0);
+        assert_int_equal(atomic_load(&peer.previous_attempts), -1);
+        assert_int_equal(stats.connects, i + 1);
+        end();
+    }
+}
+
+/* A connection that breaks leaves the call in doubt. */
+static void test_connection_lost(void **state)
+{
+    (void)state;
+    static const script_step steps[] = { { .action = SCRIPT_CLOSE }, ANSWER_OK };
+    begin(steps, 2);
+    assert_int_equal(call(&unsafe), TERN_UNAVAILABLE);
+    assert_non_null(strstr(st.message, "closed the connection"));
+    end();
+    begin(steps, 2);
+    assert_int_equal(call(&safe), TERN_OK);
+    assert_int_equal(stats.retries, 1);
+    assert_int_equal(stats.connects, 2);
+    end();
+}
+
+/* The throttle: after many failures no more retries, though each call is made. */
+static void test_throttle(void **state)
+{
+    (void)state;
+    static const script_step steps[] = { { STATUS("14") } };
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    script_start(&peer, steps, 1, false);
+    opts.retry.initial_backoff_ms = opts.retry.max_backoff_ms = 1;
+    opts.retry.throttle_max_tokens = 10;
+    opts.breaker.disabled = true;
+    channel = probe_channel_with(peer.target, &opts);
+    for (int i = 0; i < 30; i++)
+        assert_int_equal(call(&safe), TERN_UNAVAILABLE);
+    assert_in_range(stats.attempts, 30, 40);
+    end();
+}
+
+/* --- odd answers ------------------------------------------------------------------------------------- */
+
+static void test_odd_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        script_step step;
+        tern_code code;
+        const char *says;
+    } cases[] = {
+        { { .headers = { { ":status", "404" } } }, TERN_UNIMPLEMENTED, "404" },
+        { { .headers = { { ":status", "503" }, { "content-type", "text/html" } },
+            .body = "<h1>no</h1>", .body_len = 11 }, TERN_UNAVAILABLE, "503" },
+        { { .headers = { { ":status", "401" } } }, TERN_UNAUTHENTICATED, "401" },
+        { { .headers = { { ":status", "418" } } }, TERN_UNKNOWN, "418" },
+        { { .headers = { { ":status", "200" }, { "content-type", "text/html" } },
+            .body = "<h1>hello</h1>", .body_len = 14 }, TERN_UNKNOWN, "content-type" },
+        { { .headers = { GRPC_HEAD } }, TERN_UNKNOWN, "without sending grpc-status" },
+        { { .headers = { GRPC_HEAD }, OK_BODY }, TERN_UNKNOWN, "without sending grpc-status" },
+        { { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "x", "y" } } }, TERN_UNKNOWN,
+          "without sending grpc-status" },
+        { { STATUS("99") }, TERN_UNKNOWN, "said" },
+        { { STATUS("nine") }, TERN_UNKNOWN, "said" },
+        { { STATUS("-1") }, TERN_UNKNOWN, "said" },
+        { { .headers = { GRPC_HEAD, { "grpc-status", "0" } } }, TERN_UNIMPLEMENTED, "no response" },
+        { { .headers = { GRPC_HEAD }, .body = "\0\0\0\0\0\0\0\0\0\0", .body_len = 10,
+            .trailers = { { "grpc-status", "0" } } }, TERN_UNIMPLEMENTED, "more than one" },
+        { { .headers = { GRPC_HEAD }, .body = "\0\0\0\0\5ab", .body_len = 7,
+            .trailers = { { "grpc-status", "0" } } }, TERN_INTERNAL, "within" },
+        { { .headers = { GRPC_HEAD }, .body = "\1\0\0\0\0", .body_len = 5,
+            .trailers = { { "grpc-status", "0" } } }, TERN_INTERNAL, "compressed" },
+        { { .headers = { GRPC_HEAD }, .body = "\2\0\0\0\0", .body_len = 5,
+            .trailers = { { "grpc-status", "0" } } }, TERN_INTERNAL, "prefix" },
+        { { .headers = { GRPC_HEAD }, .body = "\0\xff\xff\xff\xff", .body_len = 5,
+            .trailers = { { "grpc-status", "0" } } }, TERN_RESOURCE_EXHAUSTED, "4294967295" },
+        /* grpc-status of the first list means nothing when a body follows */
+        { { .headers = { GRPC_HEAD, { "grpc-status", "0" }, { "grpc-message", "no" } }, OK_BODY,
+            .trailers = { { "grpc-status", "5" } } }, TERN_NOT_FOUND, "" },
+        { { .headers = { GRPC_HEAD, { "grpc-status", "5" }, { "grpc-message", "%41%zz%" } } },
+          TERN_NOT_FOUND, "A%zz%" },
+        { { .action = SCRIPT_RESET, .error = 8 }, TERN_CANCELLED, "CANCEL" },
+        { { .action = SCRIPT_RESET, .error = 11 }, TERN_RESOURCE_EXHAUSTED, "ENHANCE_YOUR_CALM" },
+        { { .action = SCRIPT_RESET, .error = 12 }, TERN_PERMISSION_DENIED, "INADEQUATE" },
+        { { .action = SCRIPT_RESET, .error = 2 }, TERN_INTERNAL, "INTERNAL_ERROR" },
+        { { .action = SCRIPT_RESET, .error = 0 }, TERN_UNKNOWN, "" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(&cases[i].step, 1);
+        tern_code code = call(&unsafe);
+        if (code != cases[i].code || !strstr(st.message, cases[i].says))
+            fail_msg("case %zu: %s: %s", i, tern_code_name(code), st.message);
+        end();
+    }
+}
+
+/* Wrong base64 in metadata that somebody wants to see fails the call, not the connection. */
+static void test_bad_binary_metadata(void **state)
+{
+    (void)state;
+    static const script_step steps[] = {
+        { .headers = { GRPC_HEAD, { "x-bin", "!" } }, OK_BODY, .trailers = { { "grpc-status", "0" } } }
+    };
+    begin(steps, 1);
+    void *bytes;
+    size_t len;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    assert_int_equal(call(&unsafe), TERN_OK);
+    opts.ret_initial_metadata = tern_metadata_new();
+    assert_int_equal(tern_call_unary(channel, &unsafe, &opts, "", 0, &bytes, &len, &st),
+                     TERN_INTERNAL);
+    assert_non_null(strstr(st.message, "-bin"));
+    assert_int_equal(call(&unsafe), TERN_OK);
+    assert_int_equal(stats.connects, 1);
+    tern_metadata_free(opts.ret_initial_metadata);
+    end();
+}
+
+/* The answer comes before the request is out, and the server reads no more of it. */
+static void test_answer_before_the_request_is_out(void **state)
+{
+    (void)state;
+    static const script_step steps[] = {
+        { .action = SCRIPT_EARLY, STATUS("8") },
+        { .action = SCRIPT_EARLY, .headers = { GRPC_HEAD }, OK_BODY,
+          .trailers = { { "grpc-status", "0" } } },
+        ANSWER_OK };
+    static uint8_t big[1024 * 1024];
+    begin(steps, 3);
+    for (int i = 0; i < 3; i++) {
+        void *bytes = NULL;
+        size_t len;
+        tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+        opts.timeout_ms = 5000;
+        tern_code code =
+            tern_call_unary(channel, &unsafe, &opts, big, i < 2 ? sizeof big : 1, &bytes, &len, &st);
+        assert_int_equal(code, i ? TERN_OK : TERN_RESOURCE_EXHAUSTED);
+        if (!i)
+            assert_string_equal(st.message, "said");
+        free(bytes);
+    }
+    end();
+}
+
+/* --- breaker ----------------------------------------------------------------------------------------- */
+
+static struct {
+    int n;
+    tern_breaker_state from[16], to[16];
+} seen;
+
+static void on_breaker(tern_breaker_state from, tern_breaker_state to, const char *reason, void *ctx)
+{
+    assert_ptr_equal(ctx, &seen);
+    assert_true(*reason != '\0');
+    assert_in_range(seen.n, 0, 15);
+    seen.from[seen.n] = from;
+    seen.to[seen.n++] = to;
+}
+
+static void test_breaker(void **state)
+{
+    (void)state;
+    static const script_step steps[] = { { STATUS("14") }, { STATUS("14") }, { STATUS("14") },
+                                         ANSWER_OK };
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    script_start(&peer, steps, 4, false);
+    memset(&seen, 0, sizeof seen);
+    opts.breaker.consecutive_failures = 3;
+    opts.breaker.open_ms = 100;
+    opts.on_breaker = on_breaker;
+    opts.on_breaker_ctx = &seen;
+    channel = probe_channel_with(peer.target, &opts);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(call(&unsafe), TERN_UNAVAILABLE);
+    assert_int_equal(stats.breaker, TERN_BREAKER_OPEN);
+    assert_int_equal(call(&unsafe), TERN_UNAVAILABLE);
+    assert_non_null(strstr(st.message, "circuit breaker"));
+    assert_non_null(strstr(st.message, peer.target));
+    assert_int_equal(atomic_load(&peer.requests), 3); /* the fourth never left */
+    assert_int_equal(stats.breaker_rejected, 1);
+    int64_t until = probe_now_ms() + 5000;
+    while (call(&unsafe) != TERN_OK) {
+        assert_true(probe_now_ms() < until);
+        probe_sleep_ms(5);
+    }
+    assert_int_equal(stats.breaker, TERN_BREAKER_CLOSED);
+    assert_int_equal(stats.breaker_opened, 1);
+    assert_int_equal(atomic_load(&peer.requests), 4);
+    assert_int_equal(seen.n, 3);
+    assert_int_equal(seen.from[0], TERN_BREAKER_CLOSED);
+    assert_int_equal(seen.to[0], TERN_BREAKER_OPEN);
+    assert_int_equal(seen.to[1], TERN_BREAKER_HALF_OPEN);
+    assert_int_equal(seen.to[2], TERN_BREAKER_CLOSED);
+    end();
+}
+
+/* --- with a real server ------------------------------------------------------------------------------ */
+
+static void test_real_server(void **state)
+{
+    (void)state;
+    probe_server server;
+    probe_start(&server, NULL, "ipv4:127.0.0.1:0");
+    tern_channel *ch = probe_channel(server.target);
+    for (int safe_one = 0; safe_one < 2; safe_one++) {
+        Tests__V1__FailRequest req = TESTS__V1__FAIL_REQUEST__INIT;
+        char key[] = "key-0";
+        key[4] = (char)('0' + safe_one);
+        req.code = TERN_UNAVAILABLE;
+        req.times = 2;
+        req.key = key;
+        unsigned before = atomic_load(&server.calls);
+        assert_int_equal(probe_fail(ch, NULL, &req, safe_one, &st),
+                         safe_one ? TERN_OK : TERN_UNAVAILABLE);
+        assert_int_equal(atomic_load(&server.calls) - before, safe_one ? 3 : 1);
+    }
+    tern_channel_free(ch);
+    probe_stop(&server, 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unavailable_twice),
+        cmocka_unit_test(test_attempts_end),
+        cmocka_unit_test(test_sent_once),
+        cmocka_unit_test(test_caller_says_safe),
+        cmocka_unit_test(test_pushback),
+        cmocka_unit_test(test_transparent),
+        cmocka_unit_test(test_connection_lost),
+        cmocka_unit_test(test_throttle),
+        cmocka_unit_test(test_odd_answers),
+        cmocka_unit_test(test_bad_binary_metadata),
+        cmocka_unit_test(test_answer_before_the_request_is_out),
+        cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_real_server),
+    };
+    return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
+}
