@@ -25,6 +25,8 @@
 
 /* Calls that wait for one delivery at most; a further one is answered with how it stands. */
 #define DRONE_WAITERS_MAX 16
+/* Pause between two looks for waiting calls that have ended. */
+#define DRONE_SWEEP_MS 100
 /* Buckets of the table of live deliveries: about as many as deliveries are under way at most. */
 #define DRONE_LIVE_BUCKETS 16384
 
@@ -67,6 +69,13 @@ struct drone_job {
     drone_bytes message_body;         /* for the outbox */
 };
 
+/* Looks now and then for waiting calls whose client has given up, or that a drain has cut off. */
+typedef struct drone_sweep {
+    drone_store_op op; /* first, so that a drone_store_op * is a drone_sweep * */
+    drone_task task;
+    drone_scheduler *scheduler;
+} drone_sweep;
+
 struct drone_scheduler {
     drone_service *service;
     drone_store *store;
@@ -81,6 +90,7 @@ struct drone_scheduler {
     atomic_llong states[DRONE_N_STATES];  /* rows in each */
     atomic_llong by_drone;
     atomic_llong by_transport;
+    drone_sweep sweep;
 };
 
 /* --- jobs ------------------------------------------------------------------------------------- */
@@ -126,6 +136,11 @@ void drone_scheduler_cancel_job(drone_scheduler *s, const char *delivery_id);
 /* Answers every waiting call with UNAVAILABLE: the process ends. Any thread; while the store
  * runs. */
 void drone_scheduler_release_waiters(drone_scheduler *s);
+
+/* Begins to end waiting calls whose context has ended, every DRONE_SWEEP_MS; goes on until the
+ * tasks stop. Without it a server could not drain while a call waits for a report that comes no
+ * more. */
+void drone_scheduler_start_sweep(drone_scheduler *s);
 
 /* Frees the table and the jobs that were given up. After the store was closed. */
 void drone_scheduler_free_live(drone_scheduler *s);

@@ -164,6 +164,63 @@ void drone_scheduler_release_waiters(drone_scheduler *s)
     drone_store_call(s->store, &r.op);
 }
 
+/* --- waiting calls that have ended by themselves ---------------------------------------------- */
+
+static void sweep_entry(drone_live *l)
+{
+    for (drone_waiter **at = &l->waiters; *at;) {
+        drone_waiter *w = *at;
+        tern_code code = tern_context_error(tern_server_call_context(w->call));
+        if (code == TERN_OK) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        l->n_waiters--;
+        tern_server_call_finish(w->call, code);
+    }
+}
+
+static tern_code sweep_run(drone_store *store, drone_store_op *op)
+{
+    drone_scheduler *s = ((drone_sweep *)op)->scheduler;
+    (void)store;
+    for (size_t i = 0; i < DRONE_LIVE_BUCKETS; i++) {
+        for (drone_live **at = &s->live[i]; *at;) {
+            drone_live *l = *at;
+            sweep_entry(l);
+            drop_if_idle(at);
+            if (*at == l)
+                at = &l->next;
+        }
+    }
+    return TERN_OK;
+}
+
+static void sweep_done(drone_store_op *op, tern_code code)
+{
+    drone_sweep *w = (drone_sweep *)op;
+    (void)code;
+    drone_tasks_push(w->scheduler->tasks, &w->task, DRONE_SWEEP_MS);
+}
+
+static void sweep_task(drone_task *task, bool stopping)
+{
+    drone_sweep *w = (drone_sweep *)(void *)((char *)task - offsetof(drone_sweep, task));
+    if (!stopping && drone_store_submit(w->scheduler->store, &w->op) != 0)
+        drone_tasks_push(w->scheduler->tasks, task, DRONE_SWEEP_MS);
+}
+
+void drone_scheduler_start_sweep(drone_scheduler *s)
+{
+    s->sweep.op.run = sweep_run;
+    s->sweep.op.done = sweep_done;
+    s->sweep.op.reads_only = true;
+    s->sweep.task.run = sweep_task;
+    s->sweep.scheduler = s;
+    drone_tasks_push(s->tasks, &s->sweep.task, DRONE_SWEEP_MS);
+}
+
 void drone_scheduler_free_live(drone_scheduler *s)
 {
     for (size_t i = 0; i < DRONE_LIVE_BUCKETS; i++) {

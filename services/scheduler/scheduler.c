@@ -61,6 +61,8 @@ static tern_code start(drone_service *svc, tern_status *reterr)
     tern_code code = drone_tasks_new(s->n_threads, &s->tasks, reterr);
     if (code == TERN_OK)
         code = drone_outbox_start(s->outbox, reterr);
+    if (code == TERN_OK)
+        drone_scheduler_start_sweep(s);
     return code == TERN_OK ? drone_scheduler_resume(s, reterr) : code;
 }
 

@@ -6,7 +6,14 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tools/drone.sh
-trap drone_clean EXIT
+SUBMIT=
+clean() {
+    # When the test fails half-way, somebody is still submitting.
+    [ -n "$SUBMIT" ] && kill "$SUBMIT" 2>/dev/null
+    [ -e "$DRONE_DIR/submit.pid" ] && kill "$(cat "$DRONE_DIR/submit.pid")" 2>/dev/null
+    drone_clean
+}
+trap clean EXIT
 SEED=${SEED:-$(($(date +%N | sed 's/^0*//') % 32768))}
 RANDOM=$SEED
 KILLS=10
@@ -23,7 +30,9 @@ submit_rounds() {
     while [ ! -e "$DRONE_DIR/enough" ]; do
         round=$((round + 1))
         "$DRONE" submit --dir "$DRONE_DIR" --generate 500 --seed "$((SEED * 100 + round))" --json \
-            --cancel-percent 6 --update-percent 6 || {
+            --cancel-percent 6 --update-percent 6 &
+        echo $! >"$DRONE_DIR/submit.pid"
+        wait $! || {
             echo "round $round: submit exited with status $?"
             touch "$DRONE_DIR/submit-failed"
             return
@@ -48,12 +57,20 @@ while [ "$killed" -lt "$KILLS" ]; do
     killed=$((killed + 1))
     echo "killed $part ($pid)"
 done
+noticed() { [ "$(grep -c 'killed by signal 9' "$DRONE_DIR/up.log")" -ge "$KILLS" ]; }
+for ((i = 0; i < 100; i++)); do noticed && break || sleep 0.05; done
+noticed || drone_fail "not every kill was noticed"
+
+# An orderly restart under load: nobody has to be killed for it, and the clients go on afterwards.
+drone_down || drone_fail "up ended with status $?"
+drone_up
+sleep 0.5
 touch "$DRONE_DIR/enough"
 wait "$SUBMIT"
+SUBMIT=
+rm -f "$DRONE_DIR/submit.pid"
 cat "$DRONE_DIR/rounds"
 [ -e "$DRONE_DIR/submit-ended" ] || drone_fail "some delivery has no final state"
-[ "$(grep -c 'killed by signal 9' "$DRONE_DIR/up.log")" -ge "$KILLS" ] ||
-    drone_fail "not every kill was noticed"
 
 # The keeper itself: nothing of it is left behind, and the next one goes on where it stopped.
 pids=()
