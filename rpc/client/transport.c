@@ -39,10 +39,19 @@ static void on_field(void *ctx, tern__h2_stream *s, const tern__h2_field *f)
     tern__response_field(of(s), f);
 }
 
+/* The whole answer is there. A server that has not read all of the request may leave the rest unread
+ * (RFC 9113, 8.1): it need not be sent any more, and must not be waited for. on_close() follows. */
+static void stop_sending(tern__transport *t, tern__h2_stream *s)
+{
+    if (s->tx.off < s->tx.len)
+        tern__h2_reset(t->h2, s, TERN__H2_NO_ERROR);
+}
+
 static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
 {
-    (void)ctx;
     tern__response_headers_end(of(s), end_stream);
+    if (end_stream)
+        stop_sending(ctx, s);
 }
 
 static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
@@ -55,8 +64,7 @@ static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t l
 
 static void on_end(void *ctx, tern__h2_stream *s)
 {
-    (void)ctx;
-    (void)s; /* without trailers; on_close() works the outcome out */
+    stop_sending(ctx, s); /* without trailers; on_close() works the outcome out */
 }
 
 static void on_close(void *ctx, tern__h2_stream *h2s, uint32_t error)

@@ -179,6 +179,8 @@ int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
         ssize_t n = h2->no_memory ? NGHTTP2_ERR_NOMEM
                                   : nghttp2_session_mem_send(h2->ng, &frame);
         if (n < 0) {
+            if (h2->no_memory)
+                n = NGHTTP2_ERR_NOMEM;
             set_error(h2, nghttp2_strerror((int)n));
             rv = n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
         } else if (n > 0) {
@@ -281,8 +283,10 @@ int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
     if (!s)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     uint8_t *to = tern__buf_reserve(h2->out, FRAME_HEADER_LEN + length);
-    if (!to)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (!to) {
+        h2->no_memory = true;
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     memcpy(to, framehd, FRAME_HEADER_LEN);
     if (length)
         memcpy(to + FRAME_HEADER_LEN, s->tx.data + s->tx.off, length);

@@ -308,6 +308,8 @@ int tern__exec_start(tern_server *srv)
     if (rv)
         e->n_orphans = e->n_loops_live = 0;
     pthread_mutex_unlock(&e->lock);
+    if (rv)
+        tern__exec_join(srv); /* the watchdog */
     return rv;
 }
 

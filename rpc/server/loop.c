@@ -4,6 +4,7 @@
 #include "server/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -50,6 +51,8 @@ int tern__loop_init(tern__loop *l, tern_server *srv)
 
 void tern__loop_deinit(tern__loop *l)
 {
+    while (atomic_load(&l->posting)) /* a few instructions of a thread that finished a call */
+        sched_yield();
     while (!tern__list_empty(&l->conns))
         tern__conn_free(TERN__CONTAINER(l->conns.next, tern__conn, node));
     for (uint32_t i = 0; i < l->n_inbox; i++)
@@ -100,11 +103,14 @@ void tern__loop_wake(tern__loop *l)
 
 void tern__loop_post(tern__loop *l, tern_server_call *call)
 {
+    /* The call may be the last one: the loop can end as soon as it is pushed, before rouse(). */
+    atomic_fetch_add(&l->posting, 1);
     tern_server_call *head = atomic_load_explicit(&l->done, memory_order_relaxed);
     do
         call->next_done = head;
     while (!atomic_compare_exchange_weak(&l->done, &head, call));
     rouse(l);
+    atomic_fetch_sub(&l->posting, 1);
 }
 
 int tern__loop_hand_over(tern__loop *l, int fd, const tern__address *peer)

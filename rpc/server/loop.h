@@ -46,6 +46,7 @@ typedef struct tern__loop {
 
     /* From other threads. */
     _Atomic(tern_server_call *) done; /* stack of completed calls */
+    atomic_uint posting;              /* threads within tern__loop_post(): deinit waits for them */
     atomic_bool sleeping;             /* in epoll_wait, or about to: wants a wake-up */
     atomic_bool poked;                /* somebody wants the loop to look around */
     pthread_mutex_t inbox_lock;

@@ -58,6 +58,7 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
     srv->opt = *opts;
     fill_options(&srv->opt);
     pthread_mutex_init(&srv->lock, NULL);
+    pthread_cond_init(&srv->ended, NULL);
     atomic_init(&srv->cut_at, TERN__TIME_NEVER);
     srv->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (srv->stop_fd < 0 || tern__exec_init(&srv->exec, srv->opt.loops, srv->opt.handler_threads_max,
@@ -123,6 +124,7 @@ void tern_server_free(tern_server *srv)
     tern__exec_deinit(&srv->exec);
     if (srv->stop_fd >= 0)
         close(srv->stop_fd);
+    pthread_cond_destroy(&srv->ended);
     pthread_mutex_destroy(&srv->lock);
     free(srv);
 }
@@ -274,11 +276,17 @@ void tern_server_drain(tern_server *srv, uint32_t grace_ms)
 void tern_server_wait(tern_server *srv)
 {
     pthread_mutex_lock(&srv->lock);
-    bool join = srv->started && !srv->joined;
-    srv->joined |= join;
-    pthread_mutex_unlock(&srv->lock);
-    if (join)
+    if (srv->started && !srv->joining) {
+        srv->joining = true;
+        pthread_mutex_unlock(&srv->lock); /* a second signal must get through to drain() */
         tern__exec_join(srv);
+        pthread_mutex_lock(&srv->lock);
+        srv->joined = true;
+        pthread_cond_broadcast(&srv->ended);
+    }
+    while (srv->started && !srv->joined)
+        pthread_cond_wait(&srv->ended, &srv->lock);
+    pthread_mutex_unlock(&srv->lock);
 }
 
 void tern_server_block_signals(void)

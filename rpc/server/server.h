@@ -43,7 +43,8 @@ struct tern_server {
     atomic_uint n_conns;
 
     pthread_mutex_t lock;
-    bool started, joined;
+    pthread_cond_t ended; /* with `lock`: joined */
+    bool started, joining, joined;
     atomic_bool draining;
     _Atomic int64_t cut_at; /* ns: running calls end then; TIME_NEVER before a drain */
     int stop_fd;            /* eventfd: readable when the server has stopped */

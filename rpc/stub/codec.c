@@ -11,7 +11,9 @@ static void *budget_alloc(void *ctx, size_t size)
         return NULL;
     }
     b->left -= size;
-    return b->alloc(b->ctx, size);
+    void *p = b->alloc(b->ctx, size);
+    b->no_memory |= !p;
+    return p;
 }
 
 static void budget_free(void *ctx, void *ptr)
@@ -38,10 +40,13 @@ ProtobufCMessage *tern__codec_unpack(const ProtobufCMessageDescriptor *type, con
                         "the %s of %zu bytes needs more memory to decode than is allowed "
                         "(TERN_LIMIT_DECODE_BYTES)",
                         type->name, len);
+    else if (budget->no_memory)
+        tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for the %s of %zu bytes",
+                        type->name, len);
     else
         tern_status_set(reterr, TERN_INTERNAL,
-                        "the bytes of the %s cannot be read: a required field is missing, a field has "
-                        "the wrong wire type, or memory is out",
+                        "the bytes of the %s cannot be read: a required field is missing, or a field "
+                        "has the wrong wire type",
                         type->name);
     return NULL;
 }

@@ -14,7 +14,7 @@ typedef struct tern__decode_budget {
     void (*release)(void *ctx, void *ptr);
     void *ctx;
     size_t left;
-    bool exceeded;
+    bool exceeded, no_memory; /* why an allocation was refused */
 } tern__decode_budget;
 
 /* Unpacks `len` bytes. NULL on failure, with the code in *ret_code and the reason in *reterr: INTERNAL for

@@ -66,9 +66,10 @@ static void test_empty_message(void **state)
 static void test_sizes(void **state)
 {
     (void)state;
-    static const size_t sizes[] = { 1,     1000,  1019,   1024,   2030,    2043,           2048,
-                                    4090,  4096,  16379,  16384,  16385,   65535,          65536,
-                                    99999, 262144, 262145, 500000, 1048576, 4u * 1024 * 1024 - 16 };
+    static const size_t sizes[] = { 1,      1000,   1019,   1024,    2030,
+                                    2043,   2048,   4090,   4096,    16379,
+                                    16384,  16385,  65535,  65536,   99999,
+                                    262144, 262145, 500000, 1048576, 4u * 1024 * 1024 - 16 };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         tern_status st;
         Tests__V1__EchoRequest req = TESTS__V1__ECHO_REQUEST__INIT;
@@ -203,9 +204,15 @@ static void test_bytes_that_are_no_message(void **state)
     void *bytes;
     size_t len;
     unsigned before = atomic_load(&server.calls);
-    assert_int_equal(tern_call_unary(channel, &m, NULL, "\x12\x05" "ab", 4, &bytes, &len, &st),
+    assert_int_equal(tern_call_unary(channel, &m, NULL,
+                                     "\x12\x05"
+                                     "ab",
+                                     4, &bytes, &len, &st),
                      TERN_INTERNAL);
-    assert_int_equal(tern_call_unary(channel, &m, NULL, "\x12\x05" "ad\0in", 7, &bytes, &len, &st),
+    assert_int_equal(tern_call_unary(channel, &m, NULL,
+                                     "\x12\x05"
+                                     "ad\0in",
+                                     7, &bytes, &len, &st),
                      TERN_INTERNAL);
     assert_non_null(strstr(st.message, "NUL"));
     assert_int_equal(atomic_load(&server.calls), before);
@@ -285,8 +292,10 @@ static void test_any_address(void **state)
     probe_unix_path(path);
     snprintf(unix_target, sizeof unix_target, "unix:%s", path);
     snprintf(abstract, sizeof abstract, "unix-abstract:tern-test-%d", (int)getpid());
-    const char *const addresses[] = { "ipv4:127.0.0.1:0", "127.0.0.1:0", "dns:localhost:0",
-                                      "localhost:0",      "ipv6:[::1]:0", unix_target, abstract };
+    const char *const addresses[] = {
+        "ipv4:127.0.0.1:0", "127.0.0.1:0", "dns:localhost:0", "localhost:0",
+        "ipv6:[::1]:0",     unix_target,   abstract
+    };
     for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
         probe_server s;
         tern_status st;
@@ -379,8 +388,9 @@ static void test_peer(void **state)
 {
     (void)state;
     static const tern_method m = { .path = "/tests.v1.Raw/Peer" };
-    static const char *const addresses[] = { "ipv4:127.0.0.1:0", "ipv6:[::1]:0",
-                                             "unix-abstract:tern-test-peer" };
+    char abstract[64];
+    snprintf(abstract, sizeof abstract, "unix-abstract:tern-test-peer-%d", (int)getpid());
+    const char *const addresses[] = { "ipv4:127.0.0.1:0", "ipv6:[::1]:0", abstract };
     static const char *const starts[] = { "ipv4:127.0.0.1:", "ipv6:[::1]:", "unix:" };
     for (int i = 0; i < 3; i++) {
         tern_server *srv;

@@ -128,7 +128,7 @@ static void test_expired_before(void **state)
     tern_context_free(opts.context);
 }
 
-/* --- cancellation ----------------------------------------------------------------------------------- */
+/* --- cancellation ----------------------------------------------------------------------------- */
 
 typedef struct one_call {
     pthread_t thread;
@@ -218,7 +218,7 @@ static void test_cancel_races(void **state)
     assert_int_equal(probe_echo(channel, NULL, "a", &st), TERN_OK);
 }
 
-/* --- nested calls ----------------------------------------------------------------------------------- */
+/* --- nested calls ----------------------------------------------------------------------------- */
 
 static tern_code call_forward(const tern_call_options *opts, Tests__V1__ForwardResponse **res,
                               uint32_t ms)
@@ -303,10 +303,14 @@ static void test_hang_up_cancels(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_expires),        CASE(test_extremes),
-        CASE(test_server_clock),   CASE(test_expired_before),
-        CASE(test_cancel),         CASE(test_cancel_races),
-        CASE(test_deadline_propagates), CASE(test_cancel_propagates),
+        CASE(test_expires),
+        CASE(test_extremes),
+        CASE(test_server_clock),
+        CASE(test_expired_before),
+        CASE(test_cancel),
+        CASE(test_cancel_races),
+        CASE(test_deadline_propagates),
+        CASE(test_cancel_propagates),
         CASE(test_hang_up_cancels),
     };
     return cmocka_run_group_tests_name("deadlines", tests, NULL, NULL);

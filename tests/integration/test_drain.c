@@ -17,7 +17,7 @@
 #define CALLERS 6
 #define RESTARTS 5
 
-/* --- under load ------------------------------------------------------------------------------------- */
+/* --- under load ------------------------------------------------------------------------------- */
 
 static struct {
     atomic_bool stop;
@@ -47,8 +47,8 @@ static void *call_on(void *arg)
     return NULL;
 }
 
-/* Not one call fails while the server is replaced again and again: what it had begun it finishes, what
- * it had not begun goes to the next one. */
+/* Not one call fails while the server is replaced again and again: what it had begun it finishes,
+ * what it had not begun goes to the next one. */
 static void restart_under_load(const char *address)
 {
     probe_server servers[2];
@@ -102,7 +102,7 @@ static void test_restart_under_load_unix(void **state)
     restart_under_load(target);
 }
 
-/* --- running calls ---------------------------------------------------------------------------------- */
+/* --- running calls ---------------------------------------------------------------------------- */
 
 typedef struct one_call {
     pthread_t thread;
@@ -205,8 +205,8 @@ static void test_idle_clients(void **state)
     probe_stop(&server, 1);
 }
 
-/* What a drain looks like from outside: a notice first, the real GOAWAY after the PING's answer; calls
- * in between are served, and health says NOT_SERVING. */
+/* What a drain looks like from outside: a notice first, the real GOAWAY after the PING's answer;
+ * calls in between are served, and health says NOT_SERVING. */
 static void test_sequence(void **state)
 {
     (void)state;
@@ -236,6 +236,37 @@ static void test_sequence(void **state)
     probe_stop(&server, 1);
 }
 
+/* Everybody who waits for the end waits until the end. */
+static void *wait_for_end(void *arg)
+{
+    probe_server *p = arg;
+    tern_server_wait(p->srv);
+    return atomic_load(&p->running) == 0 ? NULL : arg;
+}
+
+static void test_many_wait(void **state)
+{
+    (void)state;
+    probe_server server;
+    pthread_t waiters[3];
+    probe_start(&server, NULL, "ipv4:127.0.0.1:0");
+    one_call c = { .ch = probe_channel(server.target), .ms = 200 };
+    assert_int_equal(pthread_create(&c.thread, NULL, run_sleep, &c), 0);
+    assert_true(probe_wait(&server.running, 1));
+    tern_server_drain(server.srv, 20000);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&waiters[i], NULL, wait_for_end, &server), 0);
+    for (int i = 0; i < 3; i++) {
+        void *early;
+        pthread_join(waiters[i], &early);
+        assert_null(early);
+    }
+    pthread_join(c.thread, NULL);
+    assert_int_equal(c.code, TERN_OK);
+    tern_channel_free(c.ch);
+    probe_stop(&server, 1);
+}
+
 /* Draining before the start, twice, and a server that was never started. */
 static void test_odd_orders(void **state)
 {
@@ -260,7 +291,7 @@ static void test_odd_orders(void **state)
     tern_server_free(NULL);
 }
 
-/* --- signals ----------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 /* The other process: this program with an argument. */
 static int serve(void)
@@ -315,6 +346,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_free_with_running_calls),
         cmocka_unit_test(test_idle_clients),
         cmocka_unit_test(test_sequence),
+        cmocka_unit_test(test_many_wait),
         cmocka_unit_test(test_odd_orders),
         cmocka_unit_test(test_signals),
     };

@@ -1,5 +1,5 @@
-/* Peers that break the rules of HTTP/2 or mean harm: their own connection is closed or their own stream
- * fails, the server lives, and an honest client beside them is served all the time. */
+/* Peers that break the rules of HTTP/2 or mean harm: their own connection is closed or their own
+ * stream fails, the server lives, and an honest client beside them is served all the time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 static probe_server server;
 static rawh2 raw;
 
-/* --- the honest client beside --------------------------------------------------------------------- */
+/* --- the honest client beside ----------------------------------------------------------------- */
 
 static struct {
     pthread_t thread;
@@ -112,7 +112,7 @@ static void expect_alive(uint32_t stream)
     while (!(f.flags & RAW_END_STREAM));
 }
 
-/* --- handshake -------------------------------------------------------------------------------------- */
+/* --- handshake -------------------------------------------------------------------------------- */
 
 static void test_garbage(void **state)
 {
@@ -178,7 +178,7 @@ static void test_quiet_after_handshake(void **state)
     expect_alive(1);
 }
 
-/* --- frames ------------------------------------------------------------------------------------------ */
+/* --- frames ----------------------------------------------------------------------------------- */
 
 static void test_bad_frames(void **state)
 {
@@ -189,18 +189,18 @@ static void test_bad_frames(void **state)
         const char *payload;
         size_t len;
     } cases[] = {
-        { RAW_DATA, 0, 0, "x", 1 },                         /* DATA on stream 0 */
-        { RAW_DATA, 0, 1, "x", 1 },                         /* on an idle stream */
-        { RAW_HEADERS, 4, 0, "", 0 },                       /* HEADERS on stream 0 */
-        { RAW_HEADERS, 4, 2, "\x82", 1 },                   /* on an even stream */
+        { RAW_DATA, 0, 0, "x", 1 },                           /* DATA on stream 0 */
+        { RAW_DATA, 0, 1, "x", 1 },                           /* on an idle stream */
+        { RAW_HEADERS, 4, 0, "", 0 },                         /* HEADERS on stream 0 */
+        { RAW_HEADERS, 4, 2, "\x82", 1 },                     /* on an even stream */
         { RAW_HEADERS, 4, 1, "\xff\xff\xff\xff\xff\xff", 6 }, /* HPACK nonsense */
-        { RAW_SETTINGS, 0, 0, "\0\4\xff\xff\xff\xff", 6 },  /* window beyond 2^31-1 */
-        { RAW_SETTINGS, 0, 0, "abc", 3 },                   /* not a multiple of six */
-        { RAW_SETTINGS, 0, 1, "", 0 },                      /* on a stream */
-        { RAW_SETTINGS, 1, 0, "\0\4\0\0\0\1", 6 },          /* ACK with a payload */
+        { RAW_SETTINGS, 0, 0, "\0\4\xff\xff\xff\xff", 6 },    /* window beyond 2^31-1 */
+        { RAW_SETTINGS, 0, 0, "abc", 3 },                     /* not a multiple of six */
+        { RAW_SETTINGS, 0, 1, "", 0 },                        /* on a stream */
+        { RAW_SETTINGS, 1, 0, "\0\4\0\0\0\1", 6 },            /* ACK with a payload */
         { RAW_PING, 0, 0, "short", 5 },
         { RAW_PING, 0, 1, "12345678", 8 },
-        { RAW_RST_STREAM, 0, 1, "\0\0\0\0", 4 },            /* of an idle stream */
+        { RAW_RST_STREAM, 0, 1, "\0\0\0\0", 4 }, /* of an idle stream */
         { RAW_RST_STREAM, 0, 1, "\0\0", 2 },
         { RAW_WINDOW_UPDATE, 0, 0, "\0\0\0\0", 4 },         /* by nothing */
         { RAW_WINDOW_UPDATE, 0, 0, "\x7f\xff\xff\xff", 4 }, /* beyond 2^31-1 */
@@ -240,9 +240,14 @@ static void test_bad_requests(void **state)
     static const struct {
         const char *name, *value;
     } cases[] = {
-        { "Upper", "case" },          { "connection", "close" },    { ":late", "pseudo" },
-        { ":path", "/again" },        { "te", "gzip" },             { "x-nul", "a\x01z" },
-        { "content-length", "12x" },  { "transfer-encoding", "chunked" },
+        { "Upper", "case" },
+        { "connection", "close" },
+        { ":late", "pseudo" },
+        { ":path", "/again" },
+        { "te", "gzip" },
+        { "x-nul", "a\x01z" },
+        { "content-length", "12x" },
+        { "transfer-encoding", "chunked" },
     };
     uint32_t stream = 1;
     raw_frame f;
@@ -319,7 +324,7 @@ static void test_trailers_from_a_client(void **state)
     expect_alive(stream);
 }
 
-/* --- floods ------------------------------------------------------------------------------------------ */
+/* --- floods ----------------------------------------------------------------------------------- */
 
 /* Sends what `put` collects until the peer hangs up, at most `rounds` times. */
 static void flood(void (*put)(uint32_t round), uint32_t rounds)
@@ -374,7 +379,8 @@ static void test_malformed_flood(void **state)
     expect_calm();
 }
 
-/* Streams that are opened and left: beyond the limit they are refused, then the peer has had enough. */
+/* Streams that are opened and left: beyond the limit they are refused, then the peer has had
+ * enough. */
 static void put_open(uint32_t i)
 {
     raw_put_request(&raw, 2 * i + 1, RAW_END_HEADERS, ECHO_PATH, NULL, NULL);
@@ -477,7 +483,7 @@ static void test_ignored_frames(void **state)
     expect_alive(1);
 }
 
-/* --- headers ----------------------------------------------------------------------------------------- */
+/* --- headers ---------------------------------------------------------------------------------- */
 
 static void test_headers_too_large(void **state)
 {
@@ -541,7 +547,7 @@ static void test_hpack_bomb(void **state)
     expect_alive(3);
 }
 
-/* --- slowness ---------------------------------------------------------------------------------------- */
+/* --- slowness --------------------------------------------------------------------------------- */
 
 /* No window at all: the answers wait, bounded, and the rest of the server does not care. */
 static void test_zero_window(void **state)
@@ -629,19 +635,31 @@ static void test_mutated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_garbage),          CASE(test_partial_preface),
-        CASE(test_slow_preface),     CASE(test_quiet_after_handshake),
-        CASE(test_bad_frames),       CASE(test_frame_too_large),
-        CASE(test_bad_requests),     CASE(test_bad_calls),
+        CASE(test_garbage),
+        CASE(test_partial_preface),
+        CASE(test_slow_preface),
+        CASE(test_quiet_after_handshake),
+        CASE(test_bad_frames),
+        CASE(test_frame_too_large),
+        CASE(test_bad_requests),
+        CASE(test_bad_calls),
         CASE(test_trailers_from_a_client),
-        CASE(test_rapid_reset),      CASE(test_made_you_reset),
-        CASE(test_malformed_flood),  CASE(test_headers_flood),
-        CASE(test_continuation_flood), CASE(test_empty_data_flood),
-        CASE(test_window_update_flood), CASE(test_ping_flood),
-        CASE(test_settings_flood),   CASE(test_ignored_frames),
-        CASE(test_headers_too_large), CASE(test_hpack_bomb),
-        CASE(test_zero_window),      CASE(test_reads_nothing),
-        CASE(test_slow_body),        CASE(test_mutated),
+        CASE(test_rapid_reset),
+        CASE(test_made_you_reset),
+        CASE(test_malformed_flood),
+        CASE(test_headers_flood),
+        CASE(test_continuation_flood),
+        CASE(test_empty_data_flood),
+        CASE(test_window_update_flood),
+        CASE(test_ping_flood),
+        CASE(test_settings_flood),
+        CASE(test_ignored_frames),
+        CASE(test_headers_too_large),
+        CASE(test_hpack_bomb),
+        CASE(test_zero_window),
+        CASE(test_reads_nothing),
+        CASE(test_slow_body),
+        CASE(test_mutated),
     };
     return cmocka_run_group_tests_name("hostile", tests, NULL, NULL);
 }

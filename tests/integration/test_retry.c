@@ -1,5 +1,6 @@
-/* Retries, pushback, the circuit breaker, and what a client makes of odd answers. The other side is a
- * server that answers as it is told (support/script.h), or a real one that fails a number of times. */
+/* Retries, pushback, the circuit breaker, and what a client makes of odd answers. The other side is
+ * a server that answers as it is told (support/script.h), or a real one that fails a number of
+ * times. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,9 +14,16 @@
 
 #define REFUSED_STREAM 7u
 #define OK_BODY .body = "\0\0\0\0\0", .body_len = 5
-#define GRPC_HEAD { ":status", "200" }, { "content-type", "application/grpc" }
+#define GRPC_HEAD                          \
+    { ":status", "200" },                  \
+    {                                      \
+        "content-type", "application/grpc" \
+    }
 #define STATUS(code) .headers = { GRPC_HEAD, { "grpc-status", code }, { "grpc-message", "said" } }
-#define ANSWER_OK { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "0" } } }
+#define ANSWER_OK                                                                 \
+    {                                                                             \
+        .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "0" } } \
+    }
 
 static script peer;
 static tern_channel *channel;
@@ -57,9 +65,12 @@ static tern_code call_with(const tern_method *m, tern_call_retry retry)
     return code;
 }
 
-static tern_code call(const tern_method *m) { return call_with(m, TERN_RETRY_BY_METHOD); }
+static tern_code call(const tern_method *m)
+{
+    return call_with(m, TERN_RETRY_BY_METHOD);
+}
 
-/* --- retries ----------------------------------------------------------------------------------------- */
+/* --- retries ---------------------------------------------------------------------------------- */
 
 static void test_unavailable_twice(void **state)
 {
@@ -95,7 +106,8 @@ static void test_sent_once(void **state)
     (void)state;
     static const script_step unavailable[] = { { STATUS("14") } };
     static const script_step committed[] = {
-        { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "14" } } } };
+        { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "14" } } }
+    };
     static const script_step invalid[] = { { STATUS("3") } }, internal[] = { { STATUS("13") } },
                              expired[] = { { STATUS("4") } };
     static const struct {
@@ -137,7 +149,8 @@ static void test_pushback(void **state)
     static const script_step later[] = {
         { .headers = { GRPC_HEAD, { "grpc-status", "14" }, { "grpc-retry-pushback-ms", "150" } } },
         { .headers = { GRPC_HEAD, { "grpc-status", "8" }, { "grpc-retry-pushback-ms", "0" } } },
-        ANSWER_OK };
+        ANSWER_OK
+    };
     begin(later, 3);
     int64_t began = probe_now_ms();
     assert_int_equal(call(&safe), TERN_OK);
@@ -146,9 +159,10 @@ static void test_pushback(void **state)
     end();
     static const char *const no[] = { "-1", "soon", "", "99999999999999999999999" };
     for (int i = 0; i < 4; i++) {
-        const script_step never[] = {
-            { .headers = { GRPC_HEAD, { "grpc-status", "14" }, { "grpc-retry-pushback-ms", no[i] } } },
-            ANSWER_OK };
+        const script_step never[] = { { .headers = { GRPC_HEAD,
+                                                     { "grpc-status", "14" },
+                                                     { "grpc-retry-pushback-ms", no[i] } } },
+                                      ANSWER_OK };
         begin(never, 2);
         assert_int_equal(call(&safe), TERN_UNAVAILABLE);
         assert_int_equal(atomic_load(&peer.requests), 1);
@@ -160,8 +174,8 @@ static void test_pushback(void **state)
 static void test_transparent(void **state)
 {
     (void)state;
-    static const script_step refused[] = {
-        { .action = SCRIPT_RESET, .error = REFUSED_STREAM }, ANSWER_OK };
+    static const script_step refused[] = { { .action = SCRIPT_RESET, .error = REFUSED_STREAM },
+                                           ANSWER_OK };
     static const script_step going[] = { { .action = SCRIPT_GOAWAY }, ANSWER_OK };
     const script_step *const both[] = { refused, going };
     for (int i = 0; i < 2; i++) {
@@ -208,56 +222,88 @@ static void test_throttle(void **state)
     end();
 }
 
-/* --- odd answers ------------------------------------------------------------------------------------- */
+/* --- odd answers ------------------------------------------------------------------------------ */
+
+static const struct {
+    script_step step;
+    tern_code code;
+    const char *says;
+} odd_answers[] = {
+    { { .headers = { { ":status", "404" } } }, TERN_UNIMPLEMENTED, "404" },
+    { { .headers = { { ":status", "503" }, { "content-type", "text/html" } },
+        .body = "<h1>no</h1>",
+        .body_len = 11 },
+      TERN_UNAVAILABLE,
+      "503" },
+    { { .headers = { { ":status", "401" } } }, TERN_UNAUTHENTICATED, "401" },
+    { { .headers = { { ":status", "418" } } }, TERN_UNKNOWN, "418" },
+    { { .headers = { { ":status", "200" }, { "content-type", "text/html" } },
+        .body = "<h1>hello</h1>",
+        .body_len = 14 },
+      TERN_UNKNOWN,
+      "content-type" },
+    { { .headers = { GRPC_HEAD } }, TERN_UNKNOWN, "without sending grpc-status" },
+    { { .headers = { GRPC_HEAD }, OK_BODY }, TERN_UNKNOWN, "without sending grpc-status" },
+    { { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "x", "y" } } },
+      TERN_UNKNOWN,
+      "without sending grpc-status" },
+    { { STATUS("99") }, TERN_UNKNOWN, "said" },
+    { { STATUS("nine") }, TERN_UNKNOWN, "said" },
+    { { STATUS("-1") }, TERN_UNKNOWN, "said" },
+    { { .headers = { GRPC_HEAD, { "grpc-status", "0" } } }, TERN_UNIMPLEMENTED, "no response" },
+    { { .headers = { GRPC_HEAD },
+        .body = "\0\0\0\0\0\0\0\0\0\0",
+        .body_len = 10,
+        .trailers = { { "grpc-status", "0" } } },
+      TERN_UNIMPLEMENTED,
+      "more than one" },
+    { { .headers = { GRPC_HEAD },
+        .body = "\0\0\0\0\5ab",
+        .body_len = 7,
+        .trailers = { { "grpc-status", "0" } } },
+      TERN_INTERNAL,
+      "within" },
+    { { .headers = { GRPC_HEAD },
+        .body = "\1\0\0\0\0",
+        .body_len = 5,
+        .trailers = { { "grpc-status", "0" } } },
+      TERN_INTERNAL,
+      "compressed" },
+    { { .headers = { GRPC_HEAD },
+        .body = "\2\0\0\0\0",
+        .body_len = 5,
+        .trailers = { { "grpc-status", "0" } } },
+      TERN_INTERNAL,
+      "prefix" },
+    { { .headers = { GRPC_HEAD },
+        .body = "\0\xff\xff\xff\xff",
+        .body_len = 5,
+        .trailers = { { "grpc-status", "0" } } },
+      TERN_RESOURCE_EXHAUSTED,
+      "4294967295" },
+    /* grpc-status of the first list means nothing when a body follows */
+    { { .headers = { GRPC_HEAD, { "grpc-status", "0" }, { "grpc-message", "no" } },
+        OK_BODY,
+        .trailers = { { "grpc-status", "5" } } },
+      TERN_NOT_FOUND,
+      "" },
+    { { .headers = { GRPC_HEAD, { "grpc-status", "5" }, { "grpc-message", "%41%zz%" } } },
+      TERN_NOT_FOUND,
+      "A%zz%" },
+    { { .action = SCRIPT_RESET, .error = 8 }, TERN_CANCELLED, "CANCEL" },
+    { { .action = SCRIPT_RESET, .error = 11 }, TERN_RESOURCE_EXHAUSTED, "ENHANCE_YOUR_CALM" },
+    { { .action = SCRIPT_RESET, .error = 12 }, TERN_PERMISSION_DENIED, "INADEQUATE" },
+    { { .action = SCRIPT_RESET, .error = 2 }, TERN_INTERNAL, "INTERNAL_ERROR" },
+    { { .action = SCRIPT_RESET, .error = 0 }, TERN_UNKNOWN, "" },
+};
 
 static void test_odd_answers(void **state)
 {
     (void)state;
-    static const struct {
-        script_step step;
-        tern_code code;
-        const char *says;
-    } cases[] = {
-        { { .headers = { { ":status", "404" } } }, TERN_UNIMPLEMENTED, "404" },
-        { { .headers = { { ":status", "503" }, { "content-type", "text/html" } },
-            .body = "<h1>no</h1>", .body_len = 11 }, TERN_UNAVAILABLE, "503" },
-        { { .headers = { { ":status", "401" } } }, TERN_UNAUTHENTICATED, "401" },
-        { { .headers = { { ":status", "418" } } }, TERN_UNKNOWN, "418" },
-        { { .headers = { { ":status", "200" }, { "content-type", "text/html" } },
-            .body = "<h1>hello</h1>", .body_len = 14 }, TERN_UNKNOWN, "content-type" },
-        { { .headers = { GRPC_HEAD } }, TERN_UNKNOWN, "without sending grpc-status" },
-        { { .headers = { GRPC_HEAD }, OK_BODY }, TERN_UNKNOWN, "without sending grpc-status" },
-        { { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "x", "y" } } }, TERN_UNKNOWN,
-          "without sending grpc-status" },
-        { { STATUS("99") }, TERN_UNKNOWN, "said" },
-        { { STATUS("nine") }, TERN_UNKNOWN, "said" },
-        { { STATUS("-1") }, TERN_UNKNOWN, "said" },
-        { { .headers = { GRPC_HEAD, { "grpc-status", "0" } } }, TERN_UNIMPLEMENTED, "no response" },
-        { { .headers = { GRPC_HEAD }, .body = "\0\0\0\0\0\0\0\0\0\0", .body_len = 10,
-            .trailers = { { "grpc-status", "0" } } }, TERN_UNIMPLEMENTED, "more than one" },
-        { { .headers = { GRPC_HEAD }, .body = "\0\0\0\0\5ab", .body_len = 7,
-            .trailers = { { "grpc-status", "0" } } }, TERN_INTERNAL, "within" },
-        { { .headers = { GRPC_HEAD }, .body = "\1\0\0\0\0", .body_len = 5,
-            .trailers = { { "grpc-status", "0" } } }, TERN_INTERNAL, "compressed" },
-        { { .headers = { GRPC_HEAD }, .body = "\2\0\0\0\0", .body_len = 5,
-            .trailers = { { "grpc-status", "0" } } }, TERN_INTERNAL, "prefix" },
-        { { .headers = { GRPC_HEAD }, .body = "\0\xff\xff\xff\xff", .body_len = 5,
-            .trailers = { { "grpc-status", "0" } } }, TERN_RESOURCE_EXHAUSTED, "4294967295" },
-        /* grpc-status of the first list means nothing when a body follows */
-        { { .headers = { GRPC_HEAD, { "grpc-status", "0" }, { "grpc-message", "no" } }, OK_BODY,
-            .trailers = { { "grpc-status", "5" } } }, TERN_NOT_FOUND, "" },
-        { { .headers = { GRPC_HEAD, { "grpc-status", "5" }, { "grpc-message", "%41%zz%" } } },
-          TERN_NOT_FOUND, "A%zz%" },
-        { { .action = SCRIPT_RESET, .error = 8 }, TERN_CANCELLED, "CANCEL" },
-        { { .action = SCRIPT_RESET, .error = 11 }, TERN_RESOURCE_EXHAUSTED, "ENHANCE_YOUR_CALM" },
-        { { .action = SCRIPT_RESET, .error = 12 }, TERN_PERMISSION_DENIED, "INADEQUATE" },
-        { { .action = SCRIPT_RESET, .error = 2 }, TERN_INTERNAL, "INTERNAL_ERROR" },
-        { { .action = SCRIPT_RESET, .error = 0 }, TERN_UNKNOWN, "" },
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        begin(&cases[i].step, 1);
+    for (size_t i = 0; i < sizeof odd_answers / sizeof odd_answers[0]; i++) {
+        begin(&odd_answers[i].step, 1);
         tern_code code = call(&unsafe);
-        if (code != cases[i].code || !strstr(st.message, cases[i].says))
+        if (code != odd_answers[i].code || !strstr(st.message, odd_answers[i].says))
             fail_msg("case %zu: %s: %s", i, tern_code_name(code), st.message);
         end();
     }
@@ -267,9 +313,9 @@ static void test_odd_answers(void **state)
 static void test_bad_binary_metadata(void **state)
 {
     (void)state;
-    static const script_step steps[] = {
-        { .headers = { GRPC_HEAD, { "x-bin", "!" } }, OK_BODY, .trailers = { { "grpc-status", "0" } } }
-    };
+    static const script_step steps[] = { { .headers = { GRPC_HEAD, { "x-bin", "!" } },
+                                           OK_BODY,
+                                           .trailers = { { "grpc-status", "0" } } } };
     begin(steps, 1);
     void *bytes;
     size_t len;
@@ -289,11 +335,12 @@ static void test_bad_binary_metadata(void **state)
 static void test_answer_before_the_request_is_out(void **state)
 {
     (void)state;
-    static const script_step steps[] = {
-        { .action = SCRIPT_EARLY, STATUS("8") },
-        { .action = SCRIPT_EARLY, .headers = { GRPC_HEAD }, OK_BODY,
-          .trailers = { { "grpc-status", "0" } } },
-        ANSWER_OK };
+    static const script_step steps[] = { { .action = SCRIPT_EARLY, STATUS("8") },
+                                         { .action = SCRIPT_EARLY,
+                                           .headers = { GRPC_HEAD },
+                                           OK_BODY,
+                                           .trailers = { { "grpc-status", "0" } } },
+                                         ANSWER_OK };
     static uint8_t big[1024 * 1024];
     begin(steps, 3);
     for (int i = 0; i < 3; i++) {
@@ -301,8 +348,8 @@ static void test_answer_before_the_request_is_out(void **state)
         size_t len;
         tern_call_options opts = TERN_CALL_OPTIONS_INIT;
         opts.timeout_ms = 5000;
-        tern_code code =
-            tern_call_unary(channel, &unsafe, &opts, big, i < 2 ? sizeof big : 1, &bytes, &len, &st);
+        tern_code code = tern_call_unary(channel, &unsafe, &opts, big, i < 2 ? sizeof big : 1,
+                                         &bytes, &len, &st);
         assert_int_equal(code, i ? TERN_OK : TERN_RESOURCE_EXHAUSTED);
         if (!i)
             assert_string_equal(st.message, "said");
@@ -311,14 +358,15 @@ static void test_answer_before_the_request_is_out(void **state)
     end();
 }
 
-/* --- breaker ----------------------------------------------------------------------------------------- */
+/* --- breaker ---------------------------------------------------------------------------------- */
 
 static struct {
     int n;
     tern_breaker_state from[16], to[16];
 } seen;
 
-static void on_breaker(tern_breaker_state from, tern_breaker_state to, const char *reason, void *ctx)
+static void on_breaker(tern_breaker_state from, tern_breaker_state to, const char *reason,
+                       void *ctx)
 {
     assert_ptr_equal(ctx, &seen);
     assert_true(*reason != '\0');
@@ -330,8 +378,9 @@ static void on_breaker(tern_breaker_state from, tern_breaker_state to, const cha
 static void test_breaker(void **state)
 {
     (void)state;
-    static const script_step steps[] = { { STATUS("14") }, { STATUS("14") }, { STATUS("14") },
-                                         ANSWER_OK };
+    static const script_step steps[] = {
+        { STATUS("14") }, { STATUS("14") }, { STATUS("14") }, ANSWER_OK
+    };
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
     script_start(&peer, steps, 4, false);
     memset(&seen, 0, sizeof seen);
@@ -364,7 +413,7 @@ static void test_breaker(void **state)
     end();
 }
 
-/* --- with a real server ------------------------------------------------------------------------------ */
+/* --- with a real server ----------------------------------------------------------------------- */
 
 static void test_real_server(void **state)
 {

@@ -1,7 +1,7 @@
 """grpcio as the peer of a Tern program (test_grpcio.c): the other half of every interop case.
 
-  grpcio_peer.py serve PB2_DIR            serves tests.v1.Probe, prints its port, ends with its parent
-  grpcio_peer.py call PB2_DIR TARGET      calls a Tern server; each case prints "ok NAME", a failure ends it
+  grpcio_peer.py serve PB2_DIR            serves tests.v1.Probe, prints its port
+  grpcio_peer.py call PB2_DIR TARGET      calls a Tern server; prints "ok NAME" for each case
 """
 
 import concurrent.futures
@@ -28,7 +28,7 @@ MESSAGE = "\t100% sûr\r\n <ß🚁> %41"
 MIB = 1024 * 1024
 
 
-# --- server -------------------------------------------------------------------------------------------
+# --- server ---------------------------------------------------------------------------------------
 
 def echo(request, context):
     initial, trailing = [], []
@@ -95,7 +95,7 @@ def serve():
     server.stop(5).wait()
 
 
-# --- client -------------------------------------------------------------------------------------------
+# --- client ---------------------------------------------------------------------------------------
 
 class Client:
     def __init__(self, target, options=()):

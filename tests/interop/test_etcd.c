@@ -1,5 +1,6 @@
-/* A Tern client talks to a real etcd (Debian's etcd-server), through stubs that protoc-gen-tern made from
- * proto/etcd: put, range, delete, transactions and leases, and what etcd answers to mistakes. */
+/* A Tern client talks to a real etcd (Debian's etcd-server), through stubs that protoc-gen-tern
+ * made from proto/etcd: put, range, delete, transactions and leases, and what etcd answers to
+ * mistakes. */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -48,9 +49,14 @@ static bool start_etcd(char log[128])
     snprintf(data, sizeof data, "%s/data", dir);
     snprintf(log, 128, "%s/log", dir);
     const char *const argv[] = {
-        ETCD, "--data-dir", data, "--listen-client-urls", client, "--advertise-client-urls", client,
-        "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster",
-        cluster, "--logger", "zap", NULL,
+        ETCD,    "--data-dir",
+        data,    "--listen-client-urls",
+        client,  "--advertise-client-urls",
+        client,  "--listen-peer-urls",
+        peer,    "--initial-advertise-peer-urls",
+        peer,    "--initial-cluster",
+        cluster, "--logger",
+        "zap",   NULL,
     };
     if (!proc_start(&etcd, argv, log))
         return false;

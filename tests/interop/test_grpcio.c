@@ -1,5 +1,6 @@
-/* Tern and grpcio (Debian's python3-grpcio) call each other: grpcio_peer.py is the other side. Its message
- * classes come from protoc's own Python generator, so that nothing of Tern's is on that side. */
+/* Tern and grpcio (Debian's python3-grpcio) call each other: grpcio_peer.py is the other side. Its
+ * message classes come from protoc's own Python generator, so that nothing of Tern's is on that
+ * side. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -50,7 +51,7 @@ static void need_grpcio(void)
     skip();
 }
 
-/* --- grpcio calls Tern ------------------------------------------------------------------------------ */
+/* --- grpcio calls Tern ------------------------------------------------------------------------ */
 
 static void test_grpcio_calls_tern(void **state)
 {
@@ -75,7 +76,7 @@ static void test_grpcio_calls_tern(void **state)
     probe_stop(&server, 1000);
 }
 
-/* --- Tern calls grpcio ------------------------------------------------------------------------------ */
+/* --- Tern calls grpcio ------------------------------------------------------------------------ */
 
 static int start_peer(void **state)
 {

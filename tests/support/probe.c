@@ -50,7 +50,7 @@ void probe_unix_path(char out[96])
              atomic_fetch_add(&n, 1));
 }
 
-/* --- handlers --------------------------------------------------------------------------------------- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
 static void echo_metadata(tern_server_call *call)
 {
@@ -84,7 +84,8 @@ static tern_code echo(void *self, tern_server_call *call, const Tests__V1__EchoR
         res->payload.data = tern_server_call_alloc(call, req->answer_bytes);
         res->payload.len = req->answer_bytes;
     }
-    return res->text && (res->payload.data || !res->payload.len) ? TERN_OK : TERN_RESOURCE_EXHAUSTED;
+    return res->text && (res->payload.data || !res->payload.len) ? TERN_OK
+                                                                 : TERN_RESOURCE_EXHAUSTED;
 }
 
 /* How many calls with this key there were, this one included. */
@@ -102,8 +103,8 @@ static unsigned count_key(probe_server *p, const char *key)
     return n;
 }
 
-static tern_code fail_as_told(void *self, tern_server_call *call,
-                              const Tests__V1__FailRequest *req, Tests__V1__Empty *res)
+static tern_code fail_as_told(void *self, tern_server_call *call, const Tests__V1__FailRequest *req,
+                              Tests__V1__Empty *res)
 {
     probe_server *p = self;
     (void)res;
@@ -147,7 +148,7 @@ static tern_code forward(void *self, tern_server_call *call, const Tests__V1__Fo
         tern_call_options opts = TERN_CALL_OPTIONS_INIT;
         opts.context = tern_server_call_context(call);
         st.message[0] = '\0';
-        res->code = probe_sleep(ch, &opts, req->sleep_ms, &res->remaining_ms, &st);
+        res->code = (int32_t)probe_sleep(ch, &opts, req->sleep_ms, &res->remaining_ms, &st);
         res->message = tern_server_call_strdup(call, res->code ? st.message : "");
         tern_channel_free(ch);
     }
@@ -188,7 +189,7 @@ static const tests_v1_probe_handlers handlers = {
     .nothing = nothing,
 };
 
-/* --- server and channel ----------------------------------------------------------------------------- */
+/* --- server and channel ----------------------------------------------------------------------- */
 
 void probe_start(probe_server *p, const tern_server_options *opts, const char *address)
 {
@@ -245,7 +246,8 @@ tern_code probe_echo(tern_channel *ch, const tern_call_options *opts, const char
     req.text = copy;
     tern_code code = tests_v1_probe_echo(ch, opts, &req, &res, st);
     if (code == TERN_OK && strcmp(res->text, copy) != 0)
-        code = tern_status_set(st, TERN_DATA_LOSS, "\"%s\" came back as \"%.100s\"", copy, res->text);
+        code =
+            tern_status_set(st, TERN_DATA_LOSS, "\"%s\" came back as \"%.100s\"", copy, res->text);
     if (res)
         tests__v1__echo_response__free_unpacked(res, NULL);
     return code;

@@ -1,5 +1,5 @@
-/* A server of tests.v1.Probe (proto/tests/v1/probe.proto) in this process, and short ways to call one.
- * Whatever fails fails the test: call these from the test's own thread, except where said. */
+/* A server of tests.v1.Probe (proto/tests/v1/probe.proto) in this process, and short ways to call
+ * one. Whatever fails fails the test: call these from the test's own thread, except where said. */
 #ifndef TERN__TESTS_PROBE_H
 #define TERN__TESTS_PROBE_H
 

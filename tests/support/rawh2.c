@@ -62,6 +62,7 @@ bool raw_accept(rawh2 *r, int listen_fd, int timeout_ms)
         memcmp(hello, preface, sizeof hello) != 0)
         return false;
     raw_put_frame(r, RAW_SETTINGS, 0, 0, NULL, 0);
+    raw_put_frame(r, RAW_SETTINGS, RAW_ACK, 0, NULL, 0);
     return raw_send(r);
 }
 
@@ -82,10 +83,14 @@ void raw_put(rawh2 *r, const void *data, size_t len)
 void raw_put_frame(rawh2 *r, uint8_t type, uint8_t flags, uint32_t stream, const void *payload,
                    size_t len)
 {
-    const uint8_t head[9] = { (uint8_t)(len >> 16),    (uint8_t)(len >> 8),
-                              (uint8_t)len,            type,
-                              flags,                   (uint8_t)(stream >> 24),
-                              (uint8_t)(stream >> 16), (uint8_t)(stream >> 8),
+    const uint8_t head[9] = { (uint8_t)(len >> 16),
+                              (uint8_t)(len >> 8),
+                              (uint8_t)len,
+                              type,
+                              flags,
+                              (uint8_t)(stream >> 24),
+                              (uint8_t)(stream >> 16),
+                              (uint8_t)(stream >> 8),
                               (uint8_t)stream };
     raw_put(r, head, sizeof head);
     raw_put(r, payload, len);

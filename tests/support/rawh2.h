@@ -1,5 +1,5 @@
-/* An HTTP/2 peer that sends whatever a test wants, byte by byte: for what no honest library would do.
- * Header blocks are written without Huffman coding and without the dynamic table. */
+/* An HTTP/2 peer that sends whatever a test wants, byte by byte: for what no honest library would
+ * do. Header blocks are written without Huffman coding and without the dynamic table. */
 #ifndef TERN__TESTS_RAWH2_H
 #define TERN__TESTS_RAWH2_H
 
@@ -37,8 +37,9 @@ typedef struct raw_frame {
 
 /* Connects to 127.0.0.1:port; with `hello` preface and an empty SETTINGS frame are sent. */
 void raw_connect(rawh2 *r, uint16_t port, bool hello);
-/* The other side: waits on a listening socket for a client and reads its preface; false when none comes
- * within timeout_ms or it says something else. SETTINGS (empty) are sent. */
+/* The other side: waits on a listening socket for a client and reads its preface; false when none
+ * comes within timeout_ms or it says something else. SETTINGS (empty) and the acknowledgement of
+ * the client's are sent. */
 bool raw_accept(rawh2 *r, int listen_fd, int timeout_ms);
 /* A listening socket on 127.0.0.1. */
 int raw_listen(uint16_t *ret_port);

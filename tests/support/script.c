@@ -121,7 +121,10 @@ static void on_data(void *ctx, tern__h2_stream *h2s, const uint8_t *data, size_t
         tern__h2_consume(s->h2, h2s, len);
 }
 
-static void on_end(void *ctx, tern__h2_stream *h2s) { act(ctx, of(h2s)); }
+static void on_end(void *ctx, tern__h2_stream *h2s)
+{
+    act(ctx, of(h2s));
+}
 
 static void on_close(void *ctx, tern__h2_stream *h2s, uint32_t error)
 {

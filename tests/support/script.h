@@ -1,5 +1,6 @@
-/* A server that answers as it is told: HTTP/2 as it should be (tern's own h2 layer), gRPC as the test wants.
- * One thread, one connection at a time, whole requests. For answers that tern_server never gives. */
+/* A server that answers as it is told: HTTP/2 as it should be (tern's own h2 layer), gRPC as the
+ * test wants. One thread, one connection at a time, whole requests. For answers that tern_server
+ * never gives. */
 #ifndef TERN__TESTS_SCRIPT_H
 #define TERN__TESTS_SCRIPT_H
 
@@ -17,12 +18,12 @@
 /* What happens to a request. Fields with name NULL end a list. */
 typedef struct script_step {
     enum {
-        SCRIPT_RESPOND,    /* headers, body (NULL: none), trailers (n_trailers 0: none) */
-        SCRIPT_RESET,      /* RST_STREAM with `error` */
-        SCRIPT_CLOSE,      /* closes the connection without a word */
-        SCRIPT_GOAWAY,     /* GOAWAY that leaves this stream out, then close */
-        SCRIPT_IGNORE,     /* no answer */
-        SCRIPT_EARLY       /* as RESPOND, but as soon as the request's headers are there */
+        SCRIPT_RESPOND, /* headers, body (NULL: none), trailers (n_trailers 0: none) */
+        SCRIPT_RESET,   /* RST_STREAM with `error` */
+        SCRIPT_CLOSE,   /* closes the connection without a word */
+        SCRIPT_GOAWAY,  /* GOAWAY that leaves this stream out, then close */
+        SCRIPT_IGNORE,  /* no answer */
+        SCRIPT_EARLY    /* as RESPOND, but as soon as the request's headers are there */
     } action;
     uint32_t error;
     const char *headers[8][2], *trailers[8][2];

@@ -1,5 +1,5 @@
-/* From header lists and DATA to a status: whole, byte by byte, mutated, and without memory. What each answer
- * means is in tests/integration/test_retry.c too, over a socket. */
+/* From header lists and DATA to a status: whole, byte by byte, mutated, and without memory. What
+ * each answer means is in tests/integration/test_retry.c too, over a socket. */
 #include "client/stream.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static void begin(bool want_metadata)
 }
 
 /* A list of name, value, …, NULL. */
-static void list(bool end_stream, ...)
+static void list(int end_stream, ...)
 {
     va_list ap;
     const char *name;
@@ -233,8 +233,8 @@ static void test_pushback_values(void **state)
     static const struct {
         const char *text;
         int64_t ms;
-    } cases[] = { { "0", 0 },    { "1500", 1500 }, { "-1", -1 }, { "", -1 },
-                  { "1.5", -1 }, { "99999999999999999999", -1 } };
+    } cases[] = { { "0", 0 }, { "1500", 1500 }, { "-1", -1 },
+                  { "", -1 }, { "1.5", -1 },    { "99999999999999999999", -1 } };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         begin(false);
         list(true, ":status", "200", "grpc-status", "14", "grpc-retry-pushback-ms", cases[i].text,

@@ -20,7 +20,8 @@ static void test_burst_and_refill(void **state)
     for (unsigned i = 0; i < TERN_LIMIT_RESETS_BURST; i++)
         assert_null(tern__h2_guard_reset(&g, now));
     assert_non_null(tern__h2_guard_reset(&g, now));
-    assert_non_null(tern__h2_guard_reset(&g, now - 100)); /* a clock that steps back gives nothing */
+    assert_non_null(
+        tern__h2_guard_reset(&g, now - 100)); /* a clock that steps back gives nothing */
     now += TERN__NS_PER_S;
     for (unsigned i = 0; i < TERN_LIMIT_RESETS_PER_SECOND; i++)
         assert_null(tern__h2_guard_reset(&g, now));

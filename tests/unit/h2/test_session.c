@@ -1,5 +1,5 @@
-/* Two sessions, client and server, joined by buffers in memory: whole and byte by byte, with windows, limits,
- * cancellation, GOAWAY, and without memory. */
+/* Two sessions, client and server, joined by buffers in memory: whole and byte by byte, with
+ * windows, limits, cancellation, GOAWAY, and without memory. */
 #include "h2/session.h"
 
 #include <errno.h>
@@ -49,7 +49,10 @@ struct side {
 static side client, server;
 static size_t piece; /* bytes fed at once; 0: all */
 
-static stream *of(tern__h2_stream *s) { return (stream *)(void *)s; }
+static stream *of(tern__h2_stream *s)
+{
+    return (stream *)(void *)s;
+}
 
 static tern__h2_stream *on_open(void *ctx, int32_t id)
 {
@@ -114,7 +117,10 @@ static void on_close(void *ctx, tern__h2_stream *s, uint32_t error)
     of(s)->used = false;
 }
 
-static void on_settings(void *ctx) { ((side *)ctx)->settings++; }
+static void on_settings(void *ctx)
+{
+    ((side *)ctx)->settings++;
+}
 
 static void on_goaway(void *ctx, int32_t last, uint32_t error, const char *debug, size_t len)
 {
@@ -133,14 +139,25 @@ static void on_ping_ack(void *ctx, uint64_t opaque)
 }
 
 static const tern__h2_events server_events = {
-    .on_open = on_open,       .on_headers_begin = on_headers_begin, .on_field = on_field,
-    .on_headers_end = on_headers_end, .on_data = on_data,           .on_end = on_end,
-    .on_close = on_close,     .on_settings = on_settings,           .on_ping_ack = on_ping_ack,
+    .on_open = on_open,
+    .on_headers_begin = on_headers_begin,
+    .on_field = on_field,
+    .on_headers_end = on_headers_end,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_close = on_close,
+    .on_settings = on_settings,
+    .on_ping_ack = on_ping_ack,
 };
 static const tern__h2_events client_events = {
-    .on_headers_begin = on_headers_begin, .on_field = on_field, .on_headers_end = on_headers_end,
-    .on_data = on_data,   .on_end = on_end,       .on_close = on_close,
-    .on_settings = on_settings, .on_goaway = on_goaway,
+    .on_headers_begin = on_headers_begin,
+    .on_field = on_field,
+    .on_headers_end = on_headers_end,
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_close = on_close,
+    .on_settings = on_settings,
+    .on_goaway = on_goaway,
 };
 
 static tern__h2_options options = { 10, 65535, 65535 };
@@ -349,7 +366,8 @@ static void test_take_is_bounded(void **state)
         assert_true(server.out.len < 50000 + 2 * MAX_FRAME);
         assert_int_equal(more, tern__h2_wants_take(server.h2));
         total += server.out.len;
-        assert_int_equal(tern__h2_feed(client.h2, 0, tern__buf_head(&server.out), server.out.len), 0);
+        assert_int_equal(tern__h2_feed(client.h2, 0, tern__buf_head(&server.out), server.out.len),
+                         0);
         tern__buf_consume(&server.out, server.out.len);
     }
     assert_true(total > 8 * sizeof blob);
@@ -476,8 +494,8 @@ static void test_header_limits(void **state)
         assert_true(server.streams[0].h2.fields_overflow);
         assert_true(server.streams[0].fields <= TERN_LIMIT_HEADER_FIELDS);
         assert_true(server.streams[0].end);
-        assert_int_equal(tern__h2_request(client.h2, &c->h2, f, TERN__H2_FIELDS_MAX + 1, blob, 1,
-                                          true), -E2BIG);
+        assert_int_equal(
+            tern__h2_request(client.h2, &c->h2, f, TERN__H2_FIELDS_MAX + 1, blob, 1, true), -E2BIG);
         /* within the limits all is well again: HPACK is in step */
         assert_int_equal(respond(&server.streams[0], blob, 1), 0);
         assert_int_equal(pump(), 0);
@@ -540,8 +558,8 @@ static void test_resets_end_the_connection(void **state)
     stop();
 }
 
-/* Each allocation fails once, and from some point on all do: an error or a failed stream, never a crash,
- * never a leak. */
+/* Each allocation fails once, and from some point on all do: an error or a failed stream, never a
+ * crash, never a leak. */
 static void run_without_memory(void)
 {
     int rv;

@@ -145,8 +145,10 @@ static void test_lengths(void **state)
 static void test_any_text(void **state)
 {
     (void)state;
-    static const char *const parts[] = { "ipv4:", "ipv6:", "unix:", "dns:", "unix-abstract:", "//", "/",
-                                         ":", "[", "]", ",", "::1", "1.2.3.4", "80", "host", "%", "\xff" };
+    static const char *const parts[] = {
+        "ipv4:", "ipv6:", "unix:",   "dns:", "unix-abstract:", "//", "/",   ":", "[", "]",
+        ",",     "::1",   "1.2.3.4", "80",   "host",           "%",  "\xff"
+    };
     tern__rng rng;
     tern__rng_seed(&rng, 5);
     for (int i = 0; i < 50000; i++) {
@@ -182,7 +184,8 @@ static void test_text_of_unnamed(void **state)
     a.len = sizeof(sa_family_t);
     tern__address_text(&a, text);
     assert_string_equal(text, "unix:");
-    memset(a.u.un.sun_path, 'x', sizeof a.u.un.sun_path); /* without a NUL, as the kernel may give it */
+    memset(a.u.un.sun_path, 'x',
+           sizeof a.u.un.sun_path); /* without a NUL, as the kernel may give it */
     a.len = sizeof a.u.un;
     tern__address_text(&a, text);
     assert_int_equal(strlen(text), 5 + sizeof a.u.un.sun_path);
@@ -191,9 +194,9 @@ static void test_text_of_unnamed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_literals), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_refused),  cmocka_unit_test(test_lengths),
-        cmocka_unit_test(test_any_text), cmocka_unit_test(test_lookup),
+        cmocka_unit_test(test_literals),        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_refused),         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_any_text),        cmocka_unit_test(test_lookup),
         cmocka_unit_test(test_text_of_unnamed),
     };
     return cmocka_run_group_tests_name("io/address", tests, NULL, NULL);

@@ -23,8 +23,9 @@ static void test_deadlines(void **state)
     tern_context *long_one = tern_context_new(none, 60000);
     assert_in_range(tern_context_remaining_ms(long_one), 1, 60000);
     /* the earlier deadline counts, whoever's it is */
-    tern_context *shorter = tern_context_new(long_one, 1000), *longer = tern_context_new(shorter, 5000),
-                 *plain = tern_context_new(shorter, 0), *huge = tern_context_new(shorter, INT64_MAX);
+    tern_context *shorter = tern_context_new(long_one, 1000),
+                 *longer = tern_context_new(shorter, 5000), *plain = tern_context_new(shorter, 0),
+                 *huge = tern_context_new(shorter, INT64_MAX);
     assert_in_range(tern_context_remaining_ms(shorter), 0, 1000);
     assert_int_equal(longer->deadline, shorter->deadline);
     assert_int_equal(plain->deadline, shorter->deadline);
@@ -103,8 +104,8 @@ static void *cancel(void *ctx)
     return NULL;
 }
 
-/* A sleep that has passed, one that is cancelled before, and one that is cancelled meanwhile: none of
- * them takes its time. */
+/* A sleep that has passed, one that is cancelled before, and one that is cancelled meanwhile: none
+ * of them takes its time. */
 static void test_sleep(void **state)
 {
     (void)state;
