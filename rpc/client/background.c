@@ -1,5 +1,5 @@
-/* See background.h. Locks: the registry's lock is taken before a transport's, never after; disarming,
- * which runs under a transport's lock, uses only the epoll and event descriptors. */
+/* See background.h. Locks: the registry's lock is taken before a transport's, never after;
+ * disarming, which runs under a transport's lock, uses only the epoll and event descriptors. */
 #include "client/background.h"
 
 #include <errno.h>
@@ -55,7 +55,8 @@ static bool arm_idle(void)
     return again;
 }
 
-/* An event for `t`, which may have been removed meanwhile: look it up, hold it, serve it, watch on. */
+/* An event for `t`, which may have been removed meanwhile: look it up, hold it, serve it, watch
+ * on. */
 static void serve(const void *ptr)
 {
     tern__transport *t = NULL;

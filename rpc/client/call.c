@@ -1,6 +1,6 @@
-/* A unary call: serialize once, then attempts until one is final. Each attempt asks the breaker, takes a
- * connection, and runs as a stream (transport.h); what became of it goes to breaker, throttle and retry
- * policy, which decide. All attempts share one deadline. */
+/* A unary call: serialize once, then attempts until one is final. Each attempt asks the breaker,
+ * takes a connection, and runs as a stream (transport.h); what became of it goes to breaker,
+ * throttle and retry policy, which decide. All attempts share one deadline. */
 #include "client/call.h"
 
 #include <stdio.h>
@@ -42,12 +42,13 @@ typedef struct call {
     tern_status status;
 } call;
 
-/* --- header fields ---------------------------------------------------------------------------------- */
+/* --- header fields ---------------------------------------------------------------------------- */
 
 static tern_code too_much_metadata(call *c)
 {
     return tern_status_set(&c->status, TERN_RESOURCE_EXHAUSTED,
-                           "the request's metadata is larger than the limit of %u bytes and %u pairs",
+                           "the request's metadata is larger than the limit of %u bytes and %u "
+                           "pairs",
                            TERN_LIMIT_HEADER_LIST_BYTES, TERN_LIMIT_HEADER_FIELDS);
 }
 
@@ -110,7 +111,7 @@ static void update_fields(call *c, int64_t now)
     }
 }
 
-/* --- one attempt ------------------------------------------------------------------------------------ */
+/* --- one attempt ------------------------------------------------------------------------------ */
 
 static tern_code reject(call *c, tern__breaker_verdict verdict)
 {
@@ -120,8 +121,8 @@ static tern_code reject(call *c, tern__breaker_verdict verdict)
                                "(calls_in_flight_max)",
                                c->ch->target_text, c->ch->opt.breaker.calls_in_flight_max);
     return tern_status_set(&c->status, TERN_UNAVAILABLE,
-                           "circuit breaker of %.200s is open: calls are refused until the server has "
-                           "recovered",
+                           "circuit breaker of %.200s is open: calls are refused until the server "
+                           "has recovered",
                            c->ch->target_text);
 }
 
@@ -201,7 +202,8 @@ static tern__retry_action judge(call *c, const tern__client_stream *s, tern__bre
         ch->stats.retries += action == TERN__RETRY_AFTER;
         ch->stats.transparent_retries += action == TERN__RETRY_TRANSPARENT;
     }
-    /* What is repeated transparently says nothing of the server's health; a refusal that stays does. */
+    /* What is repeated transparently says nothing of the server's health; a refusal that stays
+     * does. */
     if (action == TERN__RETRY_TRANSPARENT || s->fate == TERN__FATE_NEVER_SENT)
         tern__breaker_cancel(&ch->breaker, ticket);
     else
@@ -255,7 +257,7 @@ static tern__retry_action attempt(call *c, tern_code *ret)
     return action;
 }
 
-/* --- the call --------------------------------------------------------------------------------------- */
+/* --- the call --------------------------------------------------------------------------------- */
 
 static bool may_repeat(const tern_method *m, tern_call_retry how)
 {
@@ -349,7 +351,7 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
     return code;
 }
 
-/* --- raw bytes -------------------------------------------------------------------------------------- */
+/* --- raw bytes -------------------------------------------------------------------------------- */
 
 typedef struct raw_call {
     const void *request;

@@ -81,8 +81,8 @@ static tern_code check_options(const tern_channel_options *o, tern_status *reter
 {
     if (o->size != sizeof *o)
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
-                               "tern_channel_options.size is %zu, this library's is %zu: begin with "
-                               "TERN_CHANNEL_OPTIONS_INIT",
+                               "tern_channel_options.size is %zu, this library's is %zu: begin "
+                               "with TERN_CHANNEL_OPTIONS_INIT",
                                o->size, sizeof *o);
     if (!printable(o->authority))
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,

@@ -14,7 +14,7 @@
 #include "io/clock.h"
 #include "io/socket.h"
 
-/* --- names ------------------------------------------------------------------------------------------ */
+/* --- names ------------------------------------------------------------------------------------ */
 
 typedef struct lookup {
     pthread_mutex_t lock;
@@ -126,7 +126,7 @@ static tern_code look_up(const tern__target *target, int64_t deadline, tern_cont
     return code;
 }
 
-/* --- addresses -------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------------------- */
 
 /* Waits until a pending connect has an outcome: 0 or -errno. */
 static int wait_connected(int fd, int64_t deadline, tern_context *context)

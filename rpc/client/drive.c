@@ -1,9 +1,10 @@
 /* Waiting on a connection: leader and followers (transport.h).
  *
- * A lone caller that nobody can cancel sleeps in the read itself and so pays one system call beside its
- * write; it is deaf to wake_fd meanwhile, which is of no harm: what another thread has to write, that
- * thread writes. Else the leader polls, then reads. With many callers each wake-up of the leader serves
- * all responses that arrived together; a follower is woken for its own response or to lead, never else. */
+ * A lone caller that nobody can cancel sleeps in the read itself and so pays one system call beside
+ * its write; it is deaf to wake_fd meanwhile, which is of no harm: what another thread has to
+ * write, that thread writes. Else the leader polls, then reads. With many callers each wake-up of
+ * the leader serves all responses that arrived together; a follower is woken for its own response
+ * or to lead, never else. */
 #include "client/drive.h"
 
 #include <errno.h>
@@ -45,7 +46,8 @@ static bool take_in(tern__transport *t, const uint8_t *buf, long n)
     if (n == -EAGAIN)
         return true;
     if (n <= 0) {
-        snprintf(why, sizeof why, n ? "the connection failed: %s" : "the server closed the connection%s",
+        snprintf(why, sizeof why, "%s%s",
+                 n ? "the connection failed: " : "the server closed the connection",
                  n ? strerror((int)-n) : "");
         tern__transport_die(t, why);
         return false;
@@ -78,7 +80,8 @@ void tern__drive_flush(tern__transport *t)
         int more = tern__h2_take(t->h2, &t->out, TERN_LIMIT_OUTBOUND_BYTES);
         int rv = more < 0 ? more : tern__socket_flush(t->fd, &t->out);
         if (rv < 0) {
-            /* What the server said before it hung up decides what may be repeated: read it first. */
+            /* What the server said before it hung up decides what may be repeated: read it
+             * first. */
             uint8_t buf[READ_BYTES];
             if (read_all(t, buf))
                 tern__transport_die(t, "the connection failed while sending");
@@ -124,8 +127,9 @@ void tern__drive_poll(tern__transport *t, int64_t deadline)
     flush_answers(t);
 }
 
-/* Puts a limit on the read that ends it before the deadline, not after. The one that is set already will
- * do if it is near enough: calls with equal timeouts set it once. False: the rest is too short for it. */
+/* Puts a limit on the read that ends it before the deadline, not after. The one that is set already
+ * will do if it is near enough: calls with equal timeouts set it once. False: the rest is too short
+ * for it. */
 static bool limit_read(tern__transport *t, int64_t deadline)
 {
     int64_t want = 0;
@@ -184,7 +188,7 @@ bool tern__transport_service(tern__transport *t)
     return live;
 }
 
-/* --- a caller's wait -------------------------------------------------------------------------------- */
+/* --- a caller's wait -------------------------------------------------------------------------- */
 
 static bool settled(const tern__transport *t, const tern__client_stream *s, bool for_grant)
 {

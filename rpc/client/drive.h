@@ -1,4 +1,5 @@
-/* Inside of the transport: what transport.c and drive.c call in each other. All with the lock held. */
+/* Inside of the transport: what transport.c and drive.c call in each other. All with the lock
+ * held. */
 #ifndef TERN__CLIENT_DRIVE_H
 #define TERN__CLIENT_DRIVE_H
 
@@ -15,8 +16,8 @@ void tern__transport_die(tern__transport *t, const char *why);
 
 /* Writes what is to be written as far as the socket takes it. */
 void tern__drive_flush(tern__transport *t);
-/* The leader's step: waits for the socket until `deadline` (the lock is released meanwhile), reads and
- * handles what came. */
+/* The leader's step: waits for the socket until `deadline` (the lock is released meanwhile), reads
+ * and handles what came. */
 void tern__drive_poll(tern__transport *t, int64_t deadline);
 /* Interrupts the leader's wait. */
 void tern__drive_wake(tern__transport *t);

@@ -1,8 +1,10 @@
-/* How a response turns into a status (PROTOCOL-HTTP2.md, "Responses"; protocol.md). Header lists and
- * DATA come in as events; when the stream closes, exactly one outcome is worked out of what was seen.
+/* How a response turns into a status (PROTOCOL-HTTP2.md, "Responses"; protocol.md). Header lists
+ * and DATA come in as events; when the stream closes, exactly one outcome is worked out of what was
+ * seen.
  *
- * Whether an attempt may be repeated depends on what the server has shown of itself: a response that is
- * trailers-only is an answer (the policy decides), response headers commit the call (A6). */
+ * Whether an attempt may be repeated depends on what the server has shown of itself: a response
+ * that is trailers-only is an answer (the policy decides), response headers commit the call
+ * (A6). */
 #include "client/stream.h"
 
 #include <errno.h>
@@ -55,7 +57,8 @@ void tern__response_begin(tern__client_stream *s)
     tern_metadata_clear(&s->block);
 }
 
-/* grpc-retry-pushback-ms: a whole number of milliseconds; anything else means "do not retry" (A6). */
+/* grpc-retry-pushback-ms: a whole number of milliseconds; anything else means "do not retry"
+ * (A6). */
 static void read_pushback(tern__client_stream *s, const tern__h2_field *f)
 {
     char *end;

@@ -1,6 +1,6 @@
-/* One attempt of a call as a stream: what is sent, and what has come back so far. The thread that makes
- * the call owns the struct (it lies on its stack); between open and close the transport's lock guards
- * it, because whoever drives the socket writes into it. */
+/* One attempt of a call as a stream: what is sent, and what has come back so far. The thread that
+ * makes the call owns the struct (it lies on its stack); between open and close the transport's
+ * lock guards it, because whoever drives the socket writes into it. */
 #ifndef TERN__CLIENT_STREAM_H
 #define TERN__CLIENT_STREAM_H
 

@@ -1,5 +1,6 @@
-/* See subchannel.h. One caller connects, the others wait for it on `changed`. A caller whose own deadline
- * ends before the attempt does gives the work up without a backoff; the next in line begins anew. */
+/* See subchannel.h. One caller connects, the others wait for it on `changed`. A caller whose own
+ * deadline ends before the attempt does gives the work up without a backoff; the next in line
+ * begins anew. */
 #include "client/subchannel.h"
 
 #include <stdio.h>

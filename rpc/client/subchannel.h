@@ -1,8 +1,9 @@
-/* A subchannel: one target, its addresses, and the connection to one of them (pick_first). It connects
- * when a call needs it, in the calling thread, and pauses after failures (connection-backoff.md).
+/* A subchannel: one target, its addresses, and the connection to one of them (pick_first). It
+ * connects when a call needs it, in the calling thread, and pauses after failures
+ * (connection-backoff.md).
  *
- * States: idle → connecting → ready; connecting → failed (backoff) → connecting. A connection that ends
- * makes it idle again: the next call connects at once. */
+ * States: idle → connecting → ready; connecting → failed (backoff) → connecting. A connection that
+ * ends makes it idle again: the next call connects at once. */
 #ifndef TERN__CLIENT_SUBCHANNEL_H
 #define TERN__CLIENT_SUBCHANNEL_H
 
@@ -41,8 +42,8 @@ void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
                            const tern__subchannel_options *opt);
 void tern__subchannel_deinit(tern__subchannel *sc);
 
-/* A reference to a ready connection; connects if need be. Without wait_for_ready a backoff or a failed
- * attempt is UNAVAILABLE at once. DEADLINE_EXCEEDED and CANCELLED as the words say. */
+/* A reference to a ready connection; connects if need be. Without wait_for_ready a backoff or a
+ * failed attempt is UNAVAILABLE at once. DEADLINE_EXCEEDED and CANCELLED as the words say. */
 typedef struct tern__connect_wait {
     int64_t deadline; /* ns */
     tern_context *context;

@@ -1,8 +1,8 @@
-/* See transport.h. This file holds the life of a connection and what the session tells; drive.c holds
- * the waiting.
+/* See transport.h. This file holds the life of a connection and what the session tells; drive.c
+ * holds the waiting.
  *
- * States: new (SETTINGS awaited) → ready → draining (GOAWAY: old streams finish) → dead. A dead transport
- * fails its streams at once; the socket is closed with the last reference. */
+ * States: new (SETTINGS awaited) → ready → draining (GOAWAY: old streams finish) → dead. A dead
+ * transport fails its streams at once; the socket is closed with the last reference. */
 #include "client/transport.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static tern__client_stream *of(tern__h2_stream *s)
     return TERN__CONTAINER(s, tern__client_stream, h2);
 }
 
-/* --- events of the session, with the lock held ------------------------------------------------------ */
+/* --- events of the session, with the lock held ------------------------------------------------ */
 
 static void on_headers_begin(void *ctx, tern__h2_stream *s)
 {
@@ -39,8 +39,9 @@ static void on_field(void *ctx, tern__h2_stream *s, const tern__h2_field *f)
     tern__response_field(of(s), f);
 }
 
-/* The whole answer is there. A server that has not read all of the request may leave the rest unread
- * (RFC 9113, 8.1): it need not be sent any more, and must not be waited for. on_close() follows. */
+/* The whole answer is there. A server that has not read all of the request may leave the rest
+ * unread (RFC 9113, 8.1): it need not be sent any more, and must not be waited for. on_close()
+ * follows. */
 static void stop_sending(tern__transport *t, tern__h2_stream *s)
 {
     if (s->tx.off < s->tx.len)
@@ -106,7 +107,7 @@ static const tern__h2_events events = {
     .on_goaway = on_goaway,
 };
 
-/* --- streams ---------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 void tern__transport_grant(tern__transport *t)
 {
@@ -162,7 +163,7 @@ void tern__transport_die(tern__transport *t, const char *why)
     shutdown(t->fd, SHUT_RDWR);
 }
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static tern__transport *transport_alloc(int fd, uint32_t queue_max)
 {

@@ -1,12 +1,13 @@
 /* One connection of a client and the way it is driven.
  *
- * There is no I/O thread. Of the threads that wait for something on the connection one drives it (the
- * leader): it polls and reads the socket and hands every response to its owner; the others (followers)
- * sleep on a condition of their own. When the leader has what it came for, it wakes a follower to drive
- * on. Writing is done by whoever has something to write. When nobody waits, the background loop
- * (background.h) watches the socket.
+ * There is no I/O thread. Of the threads that wait for something on the connection one drives it
+ * (the leader): it polls and reads the socket and hands every response to its owner; the others
+ * (followers) sleep on a condition of their own. When the leader has what it came for, it wakes a
+ * follower to drive on. Writing is done by whoever has something to write. When nobody waits, the
+ * background loop (background.h) watches the socket.
  *
- * Everything in the struct is guarded by `lock`, except where said. Counted references keep it alive. */
+ * Everything in the struct is guarded by `lock`, except where said. Counted references keep it
+ * alive. */
 #ifndef TERN__CLIENT_TRANSPORT_H
 #define TERN__CLIENT_TRANSPORT_H
 
@@ -73,8 +74,8 @@ typedef struct tern__connect_bounds {
 /* How often a wait for a connection looks whether its context was cancelled. */
 #define TERN__CONNECT_SLICE_NS (INT64_C(50) * 1000 * 1000)
 
-/* Takes a connected socket over and waits until the server's SETTINGS have come. On failure the socket is
- * closed. Blocks as long as the bounds allow. UNAVAILABLE. */
+/* Takes a connected socket over and waits until the server's SETTINGS have come. On failure the
+ * socket is closed. Blocks as long as the bounds allow. UNAVAILABLE. */
 tern_code tern__transport_new(int fd, const tern__connect_bounds *bounds, tern__transport **ret,
                               tern_status *reterr);
 tern__transport *tern__transport_ref(tern__transport *t);
@@ -86,12 +87,12 @@ bool tern__transport_usable(tern__transport *t);
 /* Ends the connection: every stream fails. Takes the lock. */
 void tern__transport_shutdown(tern__transport *t, const char *why);
 
-/* Makes one attempt: opens the stream, drives or follows until it is done. The outcome is in s->status and
- * s->fate; s belongs to the caller again. */
+/* Makes one attempt: opens the stream, drives or follows until it is done. The outcome is in
+ * s->status and s->fate; s belongs to the caller again. */
 void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern__request *r);
 
-/* For the background loop: reads and writes what can be without waiting. Returns false when the transport
- * is dead or somebody else drives it. */
+/* For the background loop: reads and writes what can be without waiting. Returns false when the
+ * transport is dead or somebody else drives it. */
 bool tern__transport_service(tern__transport *t);
 
 #endif

@@ -1,5 +1,6 @@
-/* What nghttp2 calls: translated into the events of session.h, with the limits on header lists and the
- * guard's checks on the way. A callback never fails the connection for what concerns one stream. */
+/* What nghttp2 calls: translated into the events of session.h, with the limits on header lists and
+ * the guard's checks on the way. A callback never fails the connection for what concerns one
+ * stream. */
 #include "h2/callbacks.h"
 
 #include <string.h>
@@ -141,8 +142,8 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     return why ? tern__h2_breach(h2, why) : 0;
 }
 
-/* A frame the peer sent wrong on one stream: nghttp2 resets that stream by itself. We count it, since
- * making the server reset is as cheap for an attacker as resetting (CVE-2025-8671). */
+/* A frame the peer sent wrong on one stream: nghttp2 resets that stream by itself. We count it,
+ * since making the server reset is as cheap for an attacker as resetting (CVE-2025-8671). */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
 {
     tern__h2 *h2 = user;

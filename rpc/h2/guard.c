@@ -1,5 +1,5 @@
-/* See guard.h. The reset bucket is filled by time, the window budget by work done for the peer, so that
- * an honest client that cancels now and then, or reads slowly, never meets them. */
+/* See guard.h. The reset bucket is filled by time, the window budget by work done for the peer, so
+ * that an honest client that cancels now and then, or reads slowly, never meets them. */
 #include "h2/guard.h"
 
 #include <stddef.h>

@@ -1,6 +1,7 @@
-/* Guard of one connection: counters and buckets for what a hostile peer repeats (CVE-2023-44487 rapid
- * reset, CVE-2025-8671 MadeYouReset, CVE-2019-9518 empty frames, CVE-2019-9511 window drip). Pure:
- * `now` is handed in. Every function returns NULL, or a sentence on why the connection must end. */
+/* Guard of one connection: counters and buckets for what a hostile peer repeats (CVE-2023-44487
+ * rapid reset, CVE-2025-8671 MadeYouReset, CVE-2019-9518 empty frames, CVE-2019-9511 window drip).
+ * Pure: `now` is handed in. Every function returns NULL, or a sentence on why the connection must
+ * end. */
 #ifndef TERN__H2_GUARD_H
 #define TERN__H2_GUARD_H
 

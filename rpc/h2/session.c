@@ -1,10 +1,10 @@
-/* See session.h. The nghttp2 session does framing, HPACK, flow control and the stream states; what is
- * added here is the attachment of our stream structs, windows that follow consumption, a send path
- * that copies payload once, and the guard.
+/* See session.h. The nghttp2 session does framing, HPACK, flow control and the stream states; what
+ * is added here is the attachment of our stream structs, windows that follow consumption, a send
+ * path that copies payload once, and the guard.
  *
- * Detaching: nghttp2 keeps a stream until it is closed, our struct may go before (a cancelled call).
- * The stream's user data is the only link, so detaching is setting it to NULL; every callback treats
- * NULL as "nobody is interested". */
+ * Detaching: nghttp2 keeps a stream until it is closed, our struct may go before (a cancelled
+ * call). The stream's user data is the only link, so detaching is setting it to NULL; every
+ * callback treats NULL as "nobody is interested". */
 #include "h2/session.h"
 
 #include <errno.h>
@@ -20,10 +20,11 @@
 /* Frame header (RFC 9113, 4.1). */
 #define FRAME_HEADER_LEN 9u
 
-/* nghttp2's memory. Some of nghttp2's ways out of a failed allocation free a frame that a stream still
- * points to (1.52: session_ob_data_push() in nghttp2_session_add_item()), and nghttp2_session_del() frees
- * it again. So the first failure ends the session: nothing is allocated any more, feed() and take()
- * refuse, and what is freed on the way out is buried until the session is deleted. */
+/* nghttp2's memory. Some of nghttp2's ways out of a failed allocation free a frame that a stream
+ * still points to (1.52: session_ob_data_push() in nghttp2_session_add_item()), and
+ * nghttp2_session_del() frees it again. So the first failure ends the session: nothing is allocated
+ * any more, feed() and take() refuse, and what is freed on the way out is buried until the session
+ * is deleted. */
 
 static void *note(tern__h2 *h2, void *ptr)
 {
@@ -205,7 +206,7 @@ bool tern__h2_alive(tern__h2 *h2)
            (nghttp2_session_want_read(h2->ng) || nghttp2_session_want_write(h2->ng));
 }
 
-/* --- sending --------------------------------------------------------------------------------------- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void fill_nv(nghttp2_nv *nv, const tern__h2_field *f, uint32_t n)
 {
@@ -273,7 +274,8 @@ int tern__h2_send_trailers(tern__h2 *h2, const tern__h2_stream *s)
     return nghttp2_submit_trailer(h2->ng, s->id, nv, s->tx.n_trailers);
 }
 
-/* One DATA frame, called from within take(): header and payload go straight behind what `out` holds. */
+/* One DATA frame, called from within take(): header and payload go straight behind what `out`
+ * holds. */
 int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd,
                        size_t length, nghttp2_data_source *source, void *user)
 {
@@ -292,11 +294,12 @@ int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
         memcpy(to + FRAME_HEADER_LEN, s->tx.data + s->tx.off, length);
     h2->out->len += FRAME_HEADER_LEN + length;
     s->tx.off += length;
-    /* mem_send() goes from DATA frame to DATA frame by itself, through all that the windows allow. */
+    /* mem_send() goes from DATA frame to DATA frame by itself, through all that the windows
+     * allow. */
     return h2->out->len >= h2->soft_max ? NGHTTP2_ERR_PAUSE : 0;
 }
 
-/* --- streams and windows --------------------------------------------------------------------------- */
+/* --- streams and windows ---------------------------------------------------------------------- */
 
 void tern__h2_reset(tern__h2 *h2, tern__h2_stream *s, uint32_t error)
 {
@@ -322,7 +325,7 @@ void tern__h2_consume(tern__h2 *h2, const tern__h2_stream *s, size_t n)
         nghttp2_session_consume_connection(h2->ng, n);
 }
 
-/* --- connection ------------------------------------------------------------------------------------ */
+/* --- connection ------------------------------------------------------------------------------- */
 
 int tern__h2_goaway_notice(tern__h2 *h2)
 {

@@ -5,8 +5,8 @@
  *     feed(bytes)  → events on streams and on the connection
  *     take(buffer) ← frames to write
  *
- * Streams are structs of the layer above that embed a tern__h2_stream. A stream is attached from its
- * request until on_close() or tern__h2_cancel(); after either nothing here refers to it. */
+ * Streams are structs of the layer above that embed a tern__h2_stream. A stream is attached from
+ * its request until on_close() or tern__h2_cancel(); after either nothing here refers to it. */
 #ifndef TERN__H2_SESSION_H
 #define TERN__H2_SESSION_H
 
@@ -30,8 +30,8 @@ typedef struct tern__h2 tern__h2;
 #define TERN__H2_ENHANCE_YOUR_CALM 11u
 
 /* One header field to send. `fixed` says that name and value live for ever and stay the same from
- * call to call: they are not copied and may enter the HPACK table. Otherwise both are copied and kept
- * out of the table, where they would evict what is useful. */
+ * call to call: they are not copied and may enter the HPACK table. Otherwise both are copied and
+ * kept out of the table, where they would evict what is useful. */
 typedef struct tern__h2_field {
     const char *name;
     const char *value;
@@ -60,7 +60,8 @@ typedef struct tern__h2_stream {
     uint8_t empty_frames; /* empty DATA frames in a row */
 } tern__h2_stream;
 
-/* What the session tells. Called from within feed() or take(); none of them may free the session. */
+/* What the session tells. Called from within feed() or take(); none of them may free the
+ * session. */
 typedef struct tern__h2_events {
     /* Server: a peer opens a stream. Returns the stream to attach, or NULL: it is refused with
      * REFUSED_STREAM, no handler ran. */
@@ -88,19 +89,20 @@ typedef struct tern__h2_options {
     uint32_t connection_window_bytes;
 } tern__h2_options;
 
-/* A new session with its SETTINGS (and preface) waiting to be taken, or NULL when out of memory. `pool`
- * and `ctx` are borrowed for its life. */
+/* A new session with its SETTINGS (and preface) waiting to be taken, or NULL when out of memory.
+ * `pool` and `ctx` are borrowed for its life. */
 tern__h2 *tern__h2_new(bool server, const tern__h2_options *opt, const tern__h2_events *events,
                        void *ctx, tern__pool *pool);
 /* Frees the session without any event. */
 void tern__h2_free(tern__h2 *h2);
 
-/* Feeds bytes from the peer. 0, or a negative errno: the connection is beyond repair (-ENOMEM, -EPROTO);
- * take what is to be sent, close, and read the reason from tern__h2_error_text(). `now`: ns. */
+/* Feeds bytes from the peer. 0, or a negative errno: the connection is beyond repair (-ENOMEM,
+ * -EPROTO); take what is to be sent, close, and read the reason from tern__h2_error_text(). `now`:
+ * ns. */
 int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len);
 
-/* Appends frames to `out` until nothing is left or `out` holds `soft_max` bytes. 1 when something is
- * left, 0 when not, negative errno as above. */
+/* Appends frames to `out` until nothing is left or `out` holds `soft_max` bytes. 1 when something
+ * is left, 0 when not, negative errno as above. */
 int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max);
 
 /* Whether take() would give something; whether the session still wants bytes in or out (if not, the
@@ -113,8 +115,9 @@ bool tern__h2_alive(tern__h2 *h2);
 int tern__h2_request(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *fields, uint32_t n,
                      const uint8_t *data, size_t len, bool last);
 
-/* Server: a whole response. With a body: headers, body, trailers. Without (body NULL): `headers` alone
- * with END_STREAM (trailers-only). Body and trailers are borrowed until on_close(). 0 or -ENOMEM. */
+/* Server: a whole response. With a body: headers, body, trailers. Without (body NULL): `headers`
+ * alone with END_STREAM (trailers-only). Body and trailers are borrowed until on_close(). 0 or
+ * -ENOMEM. */
 typedef struct tern__h2_response {
     const tern__h2_field *headers;
     uint32_t n_headers;
@@ -130,11 +133,12 @@ void tern__h2_cancel(tern__h2 *h2, tern__h2_stream *s, uint32_t error);
 /* Resets it but leaves it attached: on_close() follows. */
 void tern__h2_reset(tern__h2 *h2, tern__h2_stream *s, uint32_t error);
 
-/* Says that `n` bytes of payload have been taken on, which opens the windows. s NULL: the connection's. */
+/* Says that `n` bytes of payload have been taken on, which opens the windows. s NULL: the
+ * connection's. */
 void tern__h2_consume(tern__h2 *h2, const tern__h2_stream *s, size_t n);
 
-/* Graceful shutdown of a server (gRFC A9): notice is GOAWAY(2^31-1) and a PING; when its ack comes, final
- * is GOAWAY with the last stream id that was begun. */
+/* Graceful shutdown of a server (gRFC A9): notice is GOAWAY(2^31-1) and a PING; when its ack comes,
+ * final is GOAWAY with the last stream id that was begun. */
 int tern__h2_goaway_notice(tern__h2 *h2);
 int tern__h2_goaway_final(tern__h2 *h2, uint32_t error);
 int tern__h2_ping(tern__h2 *h2, uint64_t opaque);

@@ -19,7 +19,8 @@ static bool parse_port(const char *s, uint16_t *ret)
     return true;
 }
 
-/* Splits "host:port" or "[host]:port" into its parts; `text` is cut in place. NULL, or what is wrong. */
+/* Splits "host:port" or "[host]:port" into its parts; `text` is cut in place. NULL, or what is
+ * wrong. */
 static const char *split_host_port(char *text, char **host, char **port)
 {
     char *colon;
@@ -167,8 +168,7 @@ tern_code tern__target_parse(const char *text, tern__target *ret, tern_status *r
     if ((rest = after(text, "unix-abstract:")))
         return parse_unix(text, rest, true, ret, reterr);
     if ((rest = after(text, "unix:")))
-        return parse_unix(text, rest[0] == '/' && rest[1] == '/' && rest[2] == '/' ? rest + 2 : rest,
-                          false, ret, reterr);
+        return parse_unix(text, strncmp(rest, "///", 3) == 0 ? rest + 2 : rest, false, ret, reterr);
     if ((rest = after(text, "dns:")))
         return parse_name(text, rest, ret, reterr);
     if (strstr(text, "://"))

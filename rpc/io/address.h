@@ -1,5 +1,6 @@
-/* Targets and listen addresses as text, and the socket addresses that they stand for (grpc doc/naming.md):
- * dns:host:port, host:port, ipv4:a.b.c.d:port[,…], ipv6:[addr]:port[,…], unix:/path, unix-abstract:name. */
+/* Targets and listen addresses as text, and the socket addresses that they stand for (grpc
+ * doc/naming.md): dns:host:port, host:port, ipv4:a.b.c.d:port[,…], ipv6:[addr]:port[,…],
+ * unix:/path, unix-abstract:name. */
 #ifndef TERN__IO_ADDRESS_H
 #define TERN__IO_ADDRESS_H
 
@@ -46,7 +47,8 @@ tern_code tern__target_parse(const char *text, tern__target *ret, tern_status *r
 tern_code tern__target_lookup(const char *host, const char *port, tern__address_list *ret,
                               tern_status *reterr);
 
-/* The address as a target: "ipv4:127.0.0.1:80", "ipv6:[::1]:80", "unix:/run/x", "unix:" (unnamed). */
+/* The address as a target: "ipv4:127.0.0.1:80", "ipv6:[::1]:80", "unix:/run/x", "unix:"
+ * (unnamed). */
 #define TERN__ADDRESS_TEXT_MAX 160u
 void tern__address_text(const tern__address *a, char out[TERN__ADDRESS_TEXT_MAX]);
 

@@ -1,5 +1,5 @@
-/* "This thread is about to block": how the parts that block tell the part that runs the thread's event
- * loop. The client does not know the server; both know this. */
+/* "This thread is about to block": how the parts that block tell the part that runs the thread's
+ * event loop. The client does not know the server; both know this. */
 #ifndef TERN__IO_BLOCKING_H
 #define TERN__IO_BLOCKING_H
 

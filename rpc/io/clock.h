@@ -7,7 +7,8 @@
 
 int64_t tern__clock_now(void);
 
-/* A point in time of tern__clock_now() as pthread_cond_timedwait() wants it. TIME_NEVER is far away. */
+/* A point in time of tern__clock_now() as pthread_cond_timedwait() wants it. TIME_NEVER is far
+ * away. */
 struct timespec tern__clock_timespec(int64_t at);
 
 /* ms until `at` for poll and epoll: rounded up, 0 when it has passed, -1 for TERN__TIME_NEVER. */

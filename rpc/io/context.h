@@ -1,6 +1,6 @@
-/* Inside of tern_context: deadline, cancellation, and who wants to hear of it. Listeners are called with
- * the context's lock held, so that after tern__context_unlisten() none is running; a listener may take
- * its own locks but must not touch the context. */
+/* Inside of tern_context: deadline, cancellation, and who wants to hear of it. Listeners are called
+ * with the context's lock held, so that after tern__context_unlisten() none is running; a listener
+ * may take its own locks but must not touch the context. */
 #ifndef TERN__IO_CONTEXT_H
 #define TERN__IO_CONTEXT_H
 
@@ -30,11 +30,13 @@ struct tern_context {
 void tern__context_init(tern_context *ctx, int64_t deadline);
 void tern__context_deinit(tern_context *ctx);
 
-/* Adds a listener; false when the context is cancelled already (then it was not added and not called). */
+/* Adds a listener; false when the context is cancelled already (then it was not added and not
+ * called). */
 bool tern__context_listen(tern_context *ctx, tern__context_listener *l);
 void tern__context_unlisten(tern_context *ctx, tern__context_listener *l);
 
-/* Sleeps until `until` (ns) or until `ctx` (NULL: none) is cancelled; TERN_CANCELLED then, else TERN_OK. */
+/* Sleeps until `until` (ns) or until `ctx` (NULL: none) is cancelled; TERN_CANCELLED then, else
+ * TERN_OK. */
 tern_code tern__context_sleep(tern_context *ctx, int64_t until);
 
 #endif

@@ -1,4 +1,5 @@
-/* The ready-made log sink: whole lines to stderr in one write, so that threads do not mix theirs. */
+/* The ready-made log sink: whole lines to stderr in one write, so that threads do not mix
+ * theirs. */
 #include <stdio.h>
 #include <unistd.h>
 

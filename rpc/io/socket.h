@@ -1,4 +1,5 @@
-/* Sockets: non-blocking, close-on-exec, TCP_NODELAY. Results are file descriptors or negative errno. */
+/* Sockets: non-blocking, close-on-exec, TCP_NODELAY. Results are file descriptors or negative
+ * errno. */
 #ifndef TERN__IO_SOCKET_H
 #define TERN__IO_SOCKET_H
 
@@ -15,23 +16,25 @@ int tern__socket_connect(const tern__address *a, bool *ret_pending);
 /* SO_ERROR as a negative errno, 0 for none. */
 int tern__socket_error(int fd);
 
-/* Opens a listening socket. A unix path that a dead process left behind is replaced; one that somebody
- * listens on is -EADDRINUSE. *ret_bound is what it was bound to. */
+/* Opens a listening socket. A unix path that a dead process left behind is replaced; one that
+ * somebody listens on is -EADDRINUSE. *ret_bound is what it was bound to. */
 int tern__socket_listen(const tern__address *a, tern__address *ret_bound);
-/* Closes a listening socket and removes its unix path; *fd becomes -1. Nothing when it is -1 already. */
+/* Closes a listening socket and removes its unix path; *fd becomes -1. Nothing when it is -1
+ * already. */
 void tern__socket_stop_listening(int *fd, const tern__address *bound);
 /* A new connection, or -EAGAIN and other -errno. */
 int tern__socket_accept(int fd, tern__address *ret_peer);
 
 /* Reads up to `cap` bytes: > 0 bytes, 0 end of the stream, -EAGAIN, or another -errno. */
 long tern__socket_read(int fd, uint8_t *to, size_t cap);
-/* For a socket whose only reader may sleep in the read itself, which saves the poll: blocking mode (the
- * functions above and below do not block even so), a limit of the wait (0: none), and the read, which
- * gives -EAGAIN when the limit is over or a signal came. 0 or -errno. */
+/* For a socket whose only reader may sleep in the read itself, which saves the poll: blocking mode
+ * (the functions above and below do not block even so), a limit of the wait (0: none), and the
+ * read, which gives -EAGAIN when the limit is over or a signal came. 0 or -errno. */
 int tern__socket_set_blocking(int fd);
 int tern__socket_set_receive_timeout(int fd, int64_t ns);
 long tern__socket_read_blocking(int fd, uint8_t *to, size_t cap);
-/* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full, -errno. */
+/* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full,
+ * -errno. */
 int tern__socket_flush(int fd, tern__buf *out);
 
 #endif

@@ -1,8 +1,8 @@
 /* Inside of tern_server_call: one request from its header list to the end of its stream.
  *
  * Two parties know a call: the loop that owns its connection, and the handler, perhaps on another
- * thread. While `running` the handler has the arena, the response and the metadata to itself; the loop
- * touches only what is marked (loop). The call is freed by the loop, when neither needs it. */
+ * thread. While `running` the handler has the arena, the response and the metadata to itself; the
+ * loop touches only what is marked (loop). The call is freed by the loop, when neither needs it. */
 #ifndef TERN__SERVER_CALL_H
 #define TERN__SERVER_CALL_H
 
@@ -89,7 +89,8 @@ struct tern_server_call {
 /* Stubs: the typed response is packed by `fn` when the handler has ended with OK. */
 void tern__server_call_set_finisher(tern_server_call *call,
                                     tern_code (*fn)(tern_server_call *, void *), void *ctx);
-/* What the handler had to do is done: packs the response, fills the outcome. In the handler's thread. */
+/* What the handler had to do is done: packs the response, fills the outcome. In the handler's
+ * thread. */
 void tern__server_call_conclude(tern_server_call *call, tern_code code);
 
 #endif

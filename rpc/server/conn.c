@@ -21,7 +21,7 @@
 
 static tern_server_call *of(tern__h2_stream *s) { return TERN__CONTAINER(s, tern_server_call, h2); }
 
-/* --- calls ------------------------------------------------------------------------------------------ */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static tern_server_call *call_new(tern__conn *c)
 {
@@ -104,7 +104,7 @@ void tern__call_expired(tern_server_call *call)
     }
 }
 
-/* --- events of the session -------------------------------------------------------------------------- */
+/* --- events of the session -------------------------------------------------------------------- */
 
 static tern__h2_stream *on_open(void *ctx, int32_t id)
 {
@@ -193,7 +193,7 @@ static const tern__h2_events events = {
     .on_ping_ack = on_ping_ack,
 };
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 tern__conn *tern__conn_new(tern__loop *loop, int fd, const tern__address *peer)
 {
@@ -253,7 +253,7 @@ void tern__conn_free(tern__conn *c)
     atomic_fetch_sub(&l->server->n_conns, 1);
 }
 
-/* --- socket ----------------------------------------------------------------------------------------- */
+/* --- socket ----------------------------------------------------------------------------------- */
 
 bool tern__conn_readable(tern__conn *c)
 {
@@ -284,8 +284,8 @@ static void set_interest(tern__conn *c, bool out, bool paused)
     c->paused = paused;
 }
 
-/* What is queued could not all be written: wait for room, but not for ever, and read no more requests
- * from a peer that does not read its answers. */
+/* What is queued could not all be written: wait for room, but not for ever, and read no more
+ * requests from a peer that does not read its answers. */
 static void wait_for_room(tern__conn *c, bool progress)
 {
     tern__loop *l = c->loop;

@@ -1,5 +1,5 @@
-/* A connection of a server: its socket, its HTTP/2 session and its calls. Belongs to one loop; nobody
- * else touches it. */
+/* A connection of a server: its socket, its HTTP/2 session and its calls. Belongs to one loop;
+ * nobody else touches it. */
 #ifndef TERN__SERVER_CONN_H
 #define TERN__SERVER_CONN_H
 
@@ -36,7 +36,8 @@ tern__conn *tern__conn_new(struct tern__loop *loop, int fd, const tern__address 
 /* Closes it: calls in handlers are cancelled and live on without a stream, the others are freed. */
 void tern__conn_free(tern__conn *c);
 
-/* The socket is readable or writable. Both may free the connection: it is not to be used after false. */
+/* The socket is readable or writable. Both may free the connection: it is not to be used after
+ * false. */
 bool tern__conn_readable(tern__conn *c);
 bool tern__conn_flush(tern__conn *c);
 /* Its timer has expired. */

@@ -1,6 +1,6 @@
-/* See exec.h. The owner word of a loop is changed by compare-and-swap only: whoever turns "epoch e, in a
- * handler" into "epoch e+1" has taken the loop from the thread that runs the handler, and hands it to
- * another through the list of orphans. */
+/* See exec.h. The owner word of a loop is changed by compare-and-swap only: whoever turns "epoch e,
+ * in a handler" into "epoch e+1" has taken the loop from the thread that runs the handler, and
+ * hands it to another through the list of orphans. */
 #include "server/exec.h"
 
 #include <errno.h>
@@ -54,7 +54,7 @@ void tern__exec_deinit(tern__exec *e)
     pthread_mutex_destroy(&e->lock);
 }
 
-/* --- threads ---------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 static void *thread_main(void *arg);
 
@@ -93,9 +93,10 @@ static void orphan(tern__loop *l)
     want_thread(l->server);
 }
 
-/* --- handlers --------------------------------------------------------------------------------------- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
-/* Runs the handler and its conclusion; false when the call is deferred and somebody else completes it. */
+/* Runs the handler and its conclusion; false when the call is deferred and somebody else completes
+ * it. */
 static bool run_handler(tern_server_call *call)
 {
     const tern__server_method *m = call->method;
@@ -195,8 +196,8 @@ bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
 {
     call->running = true;
     l->n_running++;
-    /* A handler that goes on without the loop is watched by the deadline timer: whoever owns the loop
-     * then arms it. One that ends here takes it off the list again. */
+    /* A handler that goes on without the loop is watched by the deadline timer: whoever owns the
+     * loop then arms it. One that ends here takes it off the list again. */
     if (call->timeout > 0)
         tern__list_append(&l->unarmed, &call->node);
     switch (call->method->execution) {
@@ -249,10 +250,10 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* --- watchdog --------------------------------------------------------------------------------------- */
+/* --- watchdog --------------------------------------------------------------------------------- */
 
-/* Looks at every loop; takes those from handlers that were there at the last look too. True when some
- * handler ran since. With the lock held. */
+/* Looks at every loop; takes those from handlers that were there at the last look too. True when
+ * some handler ran since. With the lock held. */
 static bool look(tern_server *srv)
 {
     bool active = false;

@@ -1,10 +1,10 @@
-/* Who runs what: the threads of a server. Every thread is alike; it takes a loop that has no owner, else
- * a call that waits for a thread, else it sleeps.
+/* Who runs what: the threads of a server. Every thread is alike; it takes a loop that has no owner,
+ * else a call that waits for a thread, else it sleeps.
  *
- * A handler runs on the thread that owns the loop. It loses the loop when it says that it will block
- * (tern_will_block, every client call), or when the watchdog sees it run longer than
- * TERN_LIMIT_SLOW_HANDLER_US: then the loop goes to another thread, and the handler's answer comes back
- * through the loop's stack of completed calls. */
+ * A handler runs on the thread that owns the loop. It loses the loop when it says that it will
+ * block (tern_will_block, every client call), or when the watchdog sees it run longer than
+ * TERN_LIMIT_SLOW_HANDLER_US: then the loop goes to another thread, and the handler's answer comes
+ * back through the loop's stack of completed calls. */
 #ifndef TERN__SERVER_EXEC_H
 #define TERN__SERVER_EXEC_H
 
@@ -45,7 +45,8 @@ int tern__exec_start(tern_server *srv);
 /* Blocks until all loops have ended, then ends the threads. */
 void tern__exec_join(tern_server *srv);
 
-/* By the owner of the loop: runs a call, or queues it for a thread. False when the loop was lost. */
+/* By the owner of the loop: runs a call, or queues it for a thread. False when the loop was
+ * lost. */
 bool tern__exec_dispatch(struct tern__loop *l, tern_server_call *call);
 
 #endif

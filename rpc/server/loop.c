@@ -1,6 +1,7 @@
-/* See loop.h. A turn: completed calls, ready calls, deadlines, writes, timers, then epoll. Everything
- * that was read in a turn is run before anything is written, so that the answers of a batch leave in
- * one write for each connection; a turn whose handlers take long writes in between. */
+/* See loop.h. A turn: completed calls, ready calls, deadlines, writes, timers, then epoll.
+ * Everything that was read in a turn is run before anything is written, so that the answers of a
+ * batch leave in one write for each connection; a turn whose handlers take long writes in
+ * between. */
 #include "server/loop.h"
 
 #include <errno.h>
@@ -72,7 +73,7 @@ void tern__loop_deinit(tern__loop *l)
 
 void tern__loop_ready(tern__loop *l, tern_server_call *call)
 {
-    tern__list_remove(&call->node); /* from unarmed: it is armed again when its handler is detached */
+    tern__list_remove(&call->node); /* from unarmed: dispatch puts it there again */
     call->queued = true;
     tern__list_append(&l->ready, &call->node);
 }
@@ -83,7 +84,7 @@ void tern__loop_dirty(tern__loop *l, tern__conn *c)
         tern__list_append(&l->dirty, &c->dirty_node);
 }
 
-/* --- from other threads ----------------------------------------------------------------------------- */
+/* --- from other threads ----------------------------------------------------------------------- */
 
 /* A loop that is awake looks at `done` and `poked` before it sleeps: no system call for it. */
 static void rouse(tern__loop *l)
@@ -163,7 +164,7 @@ static void take_done(tern__loop *l)
     }
 }
 
-/* --- listeners -------------------------------------------------------------------------------------- */
+/* --- listeners -------------------------------------------------------------------------------- */
 
 static void listen_on(tern__loop *l, bool on)
 {
@@ -226,7 +227,7 @@ static void accept_all(tern__loop *l)
     }
 }
 
-/* --- a turn ----------------------------------------------------------------------------------------- */
+/* --- a turn ----------------------------------------------------------------------------------- */
 
 static bool run_ready(tern__loop *l)
 {

@@ -1,8 +1,8 @@
 /* An event loop of a server: epoll, timers, its connections, and the calls that are ready to run.
  *
- * A loop is not a thread. One thread at a time owns it; when that thread blocks in a handler, another
- * takes the loop over (exec.h). So everything a turn needs lies in the struct, nothing on the stack:
- * at any handler's start the rest of the turn can go on elsewhere. */
+ * A loop is not a thread. One thread at a time owns it; when that thread blocks in a handler,
+ * another takes the loop over (exec.h). So everything a turn needs lies in the struct, nothing on
+ * the stack: at any handler's start the rest of the turn can go on elsewhere. */
 #ifndef TERN__SERVER_LOOP_H
 #define TERN__SERVER_LOOP_H
 
@@ -39,8 +39,8 @@ typedef struct tern__loop {
     uint32_t next_loop; /* loop 0: who gets the next connection */
     uint8_t *read_buf;
 
-    /* Ownership: bits 32.. epoch, raised at each take-over; bits 1..31 a count of handlers; bit 0: in a
-     * handler that may lose the loop. */
+    /* Ownership: bits 32.. epoch, raised at each take-over; bits 1..31 a count of handlers; bit 0:
+     * in a handler that may lose the loop. */
     _Atomic uint64_t owner;
     uint64_t watched;   /* watchdog: owner word at its last look */
 
@@ -66,7 +66,8 @@ void tern__loop_deinit(tern__loop *l);
 /* Runs turns until this thread loses the loop (false) or the loop has ended (true). */
 bool tern__loop_run(tern__loop *l);
 
-/* By the owner: a request is complete; a connection has something to write; a deadline is not armed. */
+/* By the owner: a request is complete; a connection has something to write; a deadline is not
+ * armed. */
 void tern__loop_ready(tern__loop *l, tern_server_call *call);
 void tern__loop_dirty(tern__loop *l, tern__conn *c);
 

@@ -1,5 +1,6 @@
 /* The request side of a call: header list, message, and what is wrong with them (PROTOCOL-HTTP2.md,
- * "Requests"). What is wrong is answered at once, as trailers-only; what arrives after that is dropped. */
+ * "Requests"). What is wrong is answered at once, as trailers-only; what arrives after that is
+ * dropped. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* The response side of a call: header list, body and trailers, or all of it in one list when there is no
- * message (trailers-only, so that an early error stays retryable: A6). */
+/* The response side of a call: header list, body and trailers, or all of it in one list when there
+ * is no message (trailers-only, so that an early error stays retryable: A6). */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,8 +12,8 @@
 
 /* A status message as it goes over the wire: each byte can become three. */
 #define ENCODED_MESSAGE_MAX (3u * TERN_STATUS_MESSAGE_MAX)
-/* The runtime's own part of a header list: status, content-type, grpc-status, grpc-message without its
- * text, with the 32 bytes that each field counts. */
+/* The runtime's own part of a header list: status, content-type, grpc-status, grpc-message without
+ * its text, with the 32 bytes that each field counts. */
 #define OWN_FIELDS 4u
 #define OWN_BYTES 256u
 
@@ -135,8 +135,8 @@ static void respond_with_metadata(tern_server_call *call, tern__h2_response *r)
     submit(call, r);
 }
 
-/* Whether what the handler wants to send is within the limit that the client will hold it to. Beyond what
- * nghttp2 packs into one list (h2/session.c) the stream would never end. */
+/* Whether what the handler wants to send is within the limit that the client will hold it to.
+ * Beyond what nghttp2 packs into one list (h2/session.c) the stream would never end. */
 static bool metadata_fits(const tern_server_call *call)
 {
     bool failed = call->code != TERN_OK;
@@ -145,7 +145,9 @@ static bool metadata_fits(const tern_server_call *call)
                        n[1] ? tern__metadata_wire_size(call->trailing) : 0 };
     if (failed) { /* trailers-only: one list for all */
         n[0] += n[1];
-        size[0] += size[1] + (call->message ? 3 * strnlen(call->message, TERN_STATUS_MESSAGE_MAX) : 0);
+        size[0] += size[1];
+        if (call->message)
+            size[0] += 3 * strnlen(call->message, TERN_STATUS_MESSAGE_MAX);
     }
     for (int i = 0; i < 2; i++)
         if (n[i] + OWN_FIELDS > TERN_LIMIT_HEADER_FIELDS ||

@@ -61,8 +61,9 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
     pthread_cond_init(&srv->ended, NULL);
     atomic_init(&srv->cut_at, TERN__TIME_NEVER);
     srv->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (srv->stop_fd < 0 || tern__exec_init(&srv->exec, srv->opt.loops, srv->opt.handler_threads_max,
-                                            srv->opt.handlers_waiting_max)) {
+    if (srv->stop_fd < 0 ||
+        tern__exec_init(&srv->exec, srv->opt.loops, srv->opt.handler_threads_max,
+                        srv->opt.handlers_waiting_max)) {
         tern_server_free(srv);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "out of memory or file descriptors for a server");
@@ -129,7 +130,7 @@ void tern_server_free(tern_server *srv)
     free(srv);
 }
 
-/* --- services --------------------------------------------------------------------------------------- */
+/* --- services --------------------------------------------------------------------------------- */
 
 static tern__server_service *service_get(tern_server *srv, const char *name, size_t len)
 {
@@ -197,7 +198,7 @@ int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx)
     return 0;
 }
 
-/* --- listening and running -------------------------------------------------------------------------- */
+/* --- listening and running -------------------------------------------------------------------- */
 
 static tern_code listen_one(tern_server *srv, const tern__address *a, uint16_t *ret_port,
                             tern_status *reterr)

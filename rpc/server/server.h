@@ -57,7 +57,8 @@ typedef struct tern__server_service {
 } tern__server_service;
 
 bool tern__server_has_service(const tern_server *srv, const char *name, size_t len);
-/* Memory that lives as long as the server, for what is registered with it; NULL when out of memory. */
+/* Memory that lives as long as the server, for what is registered with it; NULL when out of
+ * memory. */
 void *tern__server_own(tern_server *srv, size_t size);
 /* 0 or -ENOSPC. Before start. */
 int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx);

@@ -45,8 +45,8 @@ ProtobufCMessage *tern__codec_unpack(const ProtobufCMessageDescriptor *type, con
                         type->name, len);
     else
         tern_status_set(reterr, TERN_INTERNAL,
-                        "the bytes of the %s cannot be read: a required field is missing, or a field "
-                        "has the wrong wire type",
+                        "the bytes of the %s cannot be read: a required field is missing, or a "
+                        "field has the wrong wire type",
                         type->name);
     return NULL;
 }

@@ -35,8 +35,8 @@ void cli_json_print(cli_buf *out, const json_t *value, bool compact);
 int cli_json_encode(const cli_schema *s, const cli_message *m, const json_t *value, cli_buf *out,
                     cli_error *e);
 
-/* Turns serialized bytes into JSON, *ret is owned by the caller. *ret_unknown counts the fields that
- * the schema does not know; they are left out. */
+/* Turns serialized bytes into JSON, *ret is owned by the caller. *ret_unknown counts the fields
+ * that the schema does not know; they are left out. */
 int cli_json_decode(const cli_schema *s, const cli_message *m, const cli_span *bytes,
                     const cli_json_style *style, json_t **ret, size_t *ret_unknown, cli_error *e);
 

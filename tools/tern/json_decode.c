@@ -62,8 +62,8 @@ static json_t *json_of_text(cli_decoder *d, const cli_span *span, const cli_path
     return cli_charge(d, json_stringn_nocheck((const char *)span->data, span->len), at);
 }
 
-/* Reads one value of a scalar field in the wire type that the field has. A number that a closed enum
- * does not know gives *ret = NULL and success: it counts as an unknown field. */
+/* Reads one value of a scalar field in the wire type that the field has. A number that a closed
+ * enum does not know gives *ret = NULL and success: it counts as an unknown field. */
 static int read_scalar(cli_decoder *d, cli_reader *r, const cli_field *f, const cli_path *at,
                        json_t **ret)
 {

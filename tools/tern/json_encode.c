@@ -156,7 +156,8 @@ static int unknown_field(cli_encoder *c, const cli_message *m, const char *key, 
                        m->full_name);
 }
 
-/* Assigns the members of an object to the fields they name: values[i] is borrowed, NULL: not set. */
+/* Assigns the members of an object to the fields they name: values[i] is borrowed, NULL: not
+ * set. */
 static int assign(cli_encoder *c, const cli_message *m, const json_t *v, const cli_path *at,
                   const json_t **values)
 {

@@ -11,8 +11,8 @@
 #include "tools/tern/options.h"
 #include "tools/tern/wire.h"
 
-/* Makes one call to `target` with the metadata, deadline and so on of the options. On success *ret is
- * a malloc'ed buffer of *ret_len bytes. A call that failed sets *e to CLI_EXIT_STATUS + code and
+/* Makes one call to `target` with the metadata, deadline and so on of the options. On success *ret
+ * is a malloc'ed buffer of *ret_len bytes. A call that failed sets *e to CLI_EXIT_STATUS + code and
  * "CODE: message". With --verbose, metadata and times go to io->err. */
 typedef struct cli_call {
     const char *target;

@@ -112,7 +112,8 @@ static int unknown_option(const cli_command *c, const char *word, size_t len, cl
                     word, c->name);
 }
 
-/* Finds the option that `word` begins with. *ret_value is the text after "=" or after the letter. */
+/* Finds the option that `word` begins with. *ret_value is the text after "=" or after the
+ * letter. */
 static const option *find_option(const char *word, const char **ret_value)
 {
     *ret_value = NULL;

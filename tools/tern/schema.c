@@ -232,8 +232,8 @@ static const char *last_part(const char *full_name)
     return dot != NULL ? dot + 1 : full_name;
 }
 
-/* The symbol of this kind (-1: of any) that comes nearest to what was asked for; NULL when none comes
- * near. A last part that agrees counts as near, whatever the package. */
+/* The symbol of this kind (-1: of any) that comes nearest to what was asked for; NULL when none
+ * comes near. A last part that agrees counts as near, whatever the package. */
 static const cli_symbol *nearest(const cli_schema *s, int kind, const char *name)
 {
     const cli_symbol *best = NULL;

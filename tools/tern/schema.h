@@ -145,9 +145,9 @@ typedef struct cli_symbol {
 
 typedef struct cli_schema cli_schema;
 
-/* Loads what --proto, -I and --descriptor-set name. Fails with a sentence when none is given, a file
- * cannot be read or compiled, or the descriptors contradict themselves. Free with cli_schema_free().
- * protoc's messages go to standard error as they are. */
+/* Loads what --proto, -I and --descriptor-set name. Fails with a sentence when none is given, a
+ * file cannot be read or compiled, or the descriptors contradict themselves. Free with
+ * cli_schema_free(). protoc's messages go to standard error as they are. */
 int cli_schema_load(const cli_options *o, cli_schema **ret, cli_error *e);
 
 /* Loads one serialized google.protobuf.FileDescriptorSet; `name` is for messages. */

@@ -331,8 +331,8 @@ static int compare_names(const void *a, const void *b)
     return order != 0 ? order : x->field < y->field ? -1 : x->field > y->field;
 }
 
-/* Sorts JSON names and original names of all fields. A name that two fields claim (protoc warns about
- * it in proto2) stays with the field of the lower number. */
+/* Sorts JSON names and original names of all fields. A name that two fields claim (protoc warns
+ * about it in proto2) stays with the field of the lower number. */
 static int index_names(cli_schema *s, cli_message *m, cli_error *e)
 {
     cli_field_name *names = cli_schema_alloc(s, 2 * m->n_fields, sizeof(*names), e);

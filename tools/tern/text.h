@@ -26,8 +26,8 @@ void cli_camel_case(const char *name, char *out);
 /* Whether `text` of `len` bytes is a number exactly as JSON writes one. */
 bool cli_is_json_number(const char *text, size_t len);
 
-/* Reads a whole number in JSON's spelling, also "1.0" or "1e3" where that is whole. Returns 0, or -1
- * when it is no such number or out of range. */
+/* Reads a whole number in JSON's spelling, also "1.0" or "1e3" where that is whole. Returns 0, or
+ * -1 when it is no such number or out of range. */
 int cli_parse_i64(const char *text, size_t len, int64_t *ret);
 int cli_parse_u64(const char *text, size_t len, uint64_t *ret);
 

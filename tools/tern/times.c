@@ -15,8 +15,8 @@
 
 enum { NANOS = 1000000000, DAY = 86400 };
 
-/* Days from 1970-01-01 to a date of the Gregorian calendar. The year begins in March here, which puts
- * the leap day at its end; an era is 400 years, 146,097 days. */
+/* Days from 1970-01-01 to a date of the Gregorian calendar. The year begins in March here, which
+ * puts the leap day at its end; an era is 400 years, 146,097 days. */
 static int64_t days_of_date(int64_t year, int month, int day)
 {
     int64_t y = month <= 2 ? year - 1 : year;

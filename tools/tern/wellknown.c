@@ -1,8 +1,8 @@
 /* The types of google.protobuf whose JSON is not an object of their fields, in both directions.
  *
  * That a message has the fields which are touched here by index was checked when the schema was
- * loaded (cli_schema_mark_wellknown), so a file that declares another google.protobuf.Timestamp does
- * no harm. */
+ * loaded (cli_schema_mark_wellknown), so a file that declares another google.protobuf.Timestamp
+ * does no harm. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -20,7 +20,8 @@ typedef struct cli_buf {
 void cli_buf_init(cli_buf *b, size_t max);
 void cli_buf_deinit(cli_buf *b);
 void cli_buf_append(cli_buf *b, const void *data, size_t len);
-/* Room for `len` more bytes, at least; returns where to write them, or NULL. Adjust b->len after. */
+/* Room for `len` more bytes, at least; returns where to write them, or NULL. Adjust b->len
+ * after. */
 uint8_t *cli_buf_reserve(cli_buf *b, size_t len);
 
 /* Wire types. Groups (3, 4) are known only to be skipped. */

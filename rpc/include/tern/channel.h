@@ -56,7 +56,7 @@ typedef struct tern_channel_options {
     const char *authority;  /* :authority to send; NULL: derived from the target */
     const char *user_agent; /* put before Tern's own; NULL: none */
     uint32_t connect_timeout_ms;       /* one connection attempt; 20,000 */
-    uint32_t reconnect_backoff_ms;     /* first pause after a failed connect; 1,000 (x1.6, +-20 %) */
+    uint32_t reconnect_backoff_ms;     /* pause after a failed connect; 1,000 (x1.6, +-20 %) */
     uint32_t reconnect_backoff_ms_max; /* 120,000 */
     size_t receive_message_bytes_max;  /* 4 MiB */
     uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
@@ -85,9 +85,9 @@ typedef struct tern_channel_stats {
 } tern_channel_stats;
 
 /* Makes a channel to `target`: "dns:host:port" (or plain "host:port"), "ipv4:a.b.c.d:port[,…]",
- * "ipv6:[addr]:port[,…]", "unix:/path", "unix-abstract:name". Nothing is connected yet. `opts` may be
- * NULL. On success *ret is owned by the caller. INVALID_ARGUMENT: the target or an option cannot be
- * meant, the message says what and where; RESOURCE_EXHAUSTED: out of memory. */
+ * "ipv6:[addr]:port[,…]", "unix:/path", "unix-abstract:name". Nothing is connected yet. `opts` may
+ * be NULL. On success *ret is owned by the caller. INVALID_ARGUMENT: the target or an option cannot
+ * be meant, the message says what and where; RESOURCE_EXHAUSTED: out of memory. */
 TERN_API tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
                                     tern_channel **ret, tern_status *reterr);
 

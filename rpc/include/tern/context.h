@@ -18,13 +18,13 @@ typedef struct tern_context tern_context;
 /* What tern_context_remaining_ms() returns when there is no deadline. */
 #define TERN_NO_DEADLINE INT64_MAX
 
-/* A new context. `timeout_ms` > 0 sets a deadline that many milliseconds from now, 0 sets none; with
- * a parent (borrowed; NULL for none) the earlier deadline counts, and cancelling the parent cancels
- * this one. The parent must outlive the child. NULL when out of memory. */
+/* A new context. `timeout_ms` > 0 sets a deadline that many milliseconds from now, 0 sets none;
+ * with a parent (borrowed; NULL for none) the earlier deadline counts, and cancelling the parent
+ * cancels this one. The parent must outlive the child. NULL when out of memory. */
 TERN_API tern_context *tern_context_new(tern_context *parent, int64_t timeout_ms);
 
-/* Frees a context made by tern_context_new(), when no call uses it any more. NULL is fine. A context
- * borrowed from a server call is never freed by its borrower. */
+/* Frees a context made by tern_context_new(), when no call uses it any more. NULL is fine. A
+ * context borrowed from a server call is never freed by its borrower. */
 TERN_API void tern_context_free(tern_context *ctx);
 
 /* Cancels every call that runs under `ctx` now or later: they end with CANCELLED. Idempotent. */
@@ -34,7 +34,8 @@ TERN_API void tern_context_cancel(tern_context *ctx);
  * TERN_DEADLINE_EXCEEDED. TERN_OK for NULL. */
 TERN_API tern_code tern_context_error(const tern_context *ctx);
 
-/* Milliseconds until the deadline, 0 when it has passed, TERN_NO_DEADLINE without one or for NULL. */
+/* Milliseconds until the deadline, 0 when it has passed, TERN_NO_DEADLINE without one or for
+ * NULL. */
 TERN_API int64_t tern_context_remaining_ms(const tern_context *ctx);
 
 TERN_END_DECLS

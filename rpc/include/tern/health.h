@@ -22,8 +22,8 @@ typedef struct tern_health tern_health;
 TERN_API tern_code tern_health_new(tern_server *srv, tern_health **ret, tern_status *reterr);
 TERN_API void tern_health_free(tern_health *health);
 
-/* Sets what Check answers for `service` ("" is the server as a whole). Any thread. Returns 0, -ENOMEM,
- * or -ENOSPC beyond TERN_LIMIT_HEALTH_SERVICES. */
+/* Sets what Check answers for `service` ("" is the server as a whole). Any thread. Returns 0,
+ * -ENOMEM, or -ENOSPC beyond TERN_LIMIT_HEALTH_SERVICES. */
 TERN_API int tern_health_set(tern_health *health, const char *service, tern_serving_status status);
 
 TERN_END_DECLS

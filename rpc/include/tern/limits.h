@@ -23,12 +23,13 @@
 
 /* --- HTTP/2 connections --- */
 
-/* Streams a client may have open on one connection: further ones wait or are refused. (Envoy edge.) */
+/* Streams a client may have open on one connection: further ones wait or are refused. (Envoy
+ * edge.) */
 #define TERN_LIMIT_CONCURRENT_STREAMS 100u
 /* CONTINUATION frames in a row: connection error. (nghttp2: 8; CVE-2024-28182.) */
 #define TERN_LIMIT_CONTINUATION_FRAMES 8u
-/* Resets, received and caused, as a bucket: burst and refill per second; beyond it the connection is
- * closed with ENHANCE_YOUR_CALM. (CVE-2023-44487, CVE-2025-8671; nghttp2: 1000 and 33.) */
+/* Resets, received and caused, as a bucket: burst and refill per second; beyond it the connection
+ * is closed with ENHANCE_YOUR_CALM. (CVE-2023-44487, CVE-2025-8671; nghttp2: 1000 and 33.) */
 #define TERN_LIMIT_RESETS_BURST 200u
 #define TERN_LIMIT_RESETS_PER_SECOND 33u
 /* Empty DATA frames in a row without END_STREAM: connection error. (Envoy: 1.) */

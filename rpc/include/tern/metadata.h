@@ -30,8 +30,8 @@ TERN_API void tern_metadata_free(tern_metadata *md);
 /* Appends a copy of a pair. An ASCII value must be printable (0x20..0x7E); `value_len` of
  * tern_metadata_add_bin() is in bytes. Upper-case letters of a key are folded to lower case.
  * Returns 0, -EINVAL for a key or value that may not be sent (a bad character, an empty key, a key
- * that begins with "grpc-" or is a reserved HTTP header, a "-bin" key given to the ASCII function or
- * the reverse), or -ENOMEM; on failure the list is unchanged. */
+ * that begins with "grpc-" or is a reserved HTTP header, a "-bin" key given to the ASCII function
+ * or the reverse), or -ENOMEM; on failure the list is unchanged. */
 TERN_API int tern_metadata_add(tern_metadata *md, const char *key, const char *value);
 TERN_API int tern_metadata_add_bin(tern_metadata *md, const char *key, const void *value,
                                    size_t value_len);
@@ -40,7 +40,8 @@ TERN_API int tern_metadata_add_bin(tern_metadata *md, const char *key, const voi
 TERN_API size_t tern_metadata_count(const tern_metadata *md);
 TERN_API const tern_metadata_entry *tern_metadata_at(const tern_metadata *md, size_t index);
 
-/* The last value of `key` as a NUL-terminated string, or NULL when there is none (or md is NULL). */
+/* The last value of `key` as a NUL-terminated string, or NULL when there is none (or md is
+ * NULL). */
 TERN_API const char *tern_metadata_get(const tern_metadata *md, const char *key);
 
 /* Removes all pairs; the memory is kept for reuse. */

@@ -23,7 +23,7 @@ typedef struct tern_server tern_server;
 
 /* Where handlers of a service run. */
 typedef enum tern_execution {
-    TERN_EXEC_AUTO = 0,   /* on the loop's thread; another thread takes the loop over when it blocks */
+    TERN_EXEC_AUTO = 0,   /* on the loop's thread; another takes the loop over when it blocks */
     TERN_EXEC_INLINE = 1, /* on the loop's thread always: the handler promises never to block */
     TERN_EXEC_POOLED = 2  /* on a thread of the handler pool always: the handler usually blocks */
 } tern_execution;
@@ -61,10 +61,10 @@ TERN_API tern_code tern_server_add_raw(tern_server *srv, const tern_method *meth
 /* Says where the handlers of `service` ("pkg.Service") run. Before start only. */
 TERN_API void tern_server_set_execution(tern_server *srv, const char *service, tern_execution exec);
 
-/* Opens a listening socket: "ipv4:a.b.c.d:port", "ipv6:[addr]:port", "dns:host:port" or "host:port",
- * "unix:/path", "unix-abstract:name". Port 0 takes a free one. Before start; several are fine. On
- * success *ret_port (NULL: not wanted) is the TCP port, 0 for unix. UNAVAILABLE when the address is
- * in use or may not be used: the message names address and reason. */
+/* Opens a listening socket: "ipv4:a.b.c.d:port", "ipv6:[addr]:port", "dns:host:port" or
+ * "host:port", "unix:/path", "unix-abstract:name". Port 0 takes a free one. Before start; several
+ * are fine. On success *ret_port (NULL: not wanted) is the TCP port, 0 for unix. UNAVAILABLE when
+ * the address is in use or may not be used: the message names address and reason. */
 TERN_API tern_code tern_server_listen(tern_server *srv, const char *address, uint16_t *ret_port,
                                       tern_status *reterr);
 
@@ -79,7 +79,8 @@ TERN_API void tern_server_drain(tern_server *srv, uint32_t grace_ms);
 /* Blocks until the server has stopped. */
 TERN_API void tern_server_wait(tern_server *srv);
 
-/* For main(): blocks SIGTERM and SIGINT in this thread and its children. Call it before any thread is started. */
+/* For main(): blocks SIGTERM and SIGINT in this thread and its children. Call it before any thread
+ * is started. */
 TERN_API void tern_server_block_signals(void);
 
 /* For main(): starts the server, waits for SIGTERM or SIGINT, drains, and returns when all is done;
@@ -91,15 +92,15 @@ TERN_API tern_code tern_server_run(tern_server *srv, tern_status *reterr);
 /* The request's bytes: borrowed for the call. */
 TERN_API const void *tern_server_call_request(const tern_server_call *call, size_t *ret_len);
 
-/* Memory of the call, aligned for any type, zeroed; freed with the call in one step. NULL when out of
- * memory. printf and strdup likewise. */
+/* Memory of the call, aligned for any type, zeroed; freed with the call in one step. NULL when out
+ * of memory. printf and strdup likewise. */
 TERN_API void *tern_server_call_alloc(tern_server_call *call, size_t size);
 TERN_API char *tern_server_call_strdup(tern_server_call *call, const char *s);
 TERN_API char *tern_server_call_printf(tern_server_call *call, const char *fmt, ...)
     TERN_PRINTF(2, 3);
 
-/* Room for a response of exactly `len` bytes; a later call replaces an earlier one. NULL when out of
- * memory. Only for raw handlers. */
+/* Room for a response of exactly `len` bytes; a later call replaces an earlier one. NULL when out
+ * of memory. Only for raw handlers. */
 TERN_API void *tern_server_call_response_buffer(tern_server_call *call, size_t len);
 
 /* Deadline and cancellation of the call, to look at or to hand to calls made on its behalf as

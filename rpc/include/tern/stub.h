@@ -15,17 +15,17 @@
 
 TERN_BEGIN_DECLS
 
-/* Makes a unary call. `request` (borrowed) must be of method->request_type. On TERN_OK *ret is a new
- * message of method->response_type, owned by the caller and freed with
- * protobuf_c_message_free_unpacked(*ret, NULL) or its generated wrapper. On failure *ret is untouched,
- * *reterr (NULL: not wanted) says why, and the code is returned. Blocks. Any thread. */
+/* Makes a unary call. `request` (borrowed) must be of method->request_type. On TERN_OK *ret is a
+ * new message of method->response_type, owned by the caller and freed with
+ * protobuf_c_message_free_unpacked(*ret, NULL) or its generated wrapper. On failure *ret is
+ * untouched, *reterr (NULL: not wanted) says why, and the code is returned. Blocks. Any thread. */
 TERN_API tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
                                    const tern_call_options *opts, const ProtobufCMessage *request,
                                    ProtobufCMessage **ret, tern_status *reterr);
 
 /* Serves every unary method of `service` with the generated handler table `handlers`, whose members
- * get `self`. All three are borrowed and must outlive the server. Before tern_server_start(). Streaming
- * methods answer UNIMPLEMENTED. ALREADY_EXISTS when a path is taken. */
+ * get `self`. All three are borrowed and must outlive the server. Before tern_server_start().
+ * Streaming methods answer UNIMPLEMENTED. ALREADY_EXISTS when a path is taken. */
 TERN_API tern_code tern_stub_register(tern_server *srv, const tern_service *service,
                                       const void *handlers, void *self, tern_status *reterr);
 

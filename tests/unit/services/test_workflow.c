@@ -225,7 +225,7 @@ static void check_end(const drone_wf *wf, const walk *w)
     case DRONE_WF_END_COMPENSATE:
         assert_int_not_equal(wf->kind, DRONE_WF_UPDATE);
         assert_int_not_equal(wf->failed_step, DRONE_STEP_NONE);
-        /* fall through */
+        __attribute__((fallthrough));
     case DRONE_WF_END_CANCEL:
         /* Whatever stands or may stand is undone. */
         assert_int_equal(w->stands & ~wf->begun, 0);

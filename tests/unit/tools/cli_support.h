@@ -1,5 +1,5 @@
-/* What the unit tests of the tern command share: the schema of mapping.proto and mapping2.proto, and
- * JSON in and out of it. Tests run in the top folder of the tree. */
+/* What the unit tests of the tern command share: the schema of mapping.proto and mapping2.proto,
+ * and JSON in and out of it. Tests run in the top folder of the tree. */
 #ifndef TESTS_UNIT_TOOLS_CLI_SUPPORT_H
 #define TESTS_UNIT_TOOLS_CLI_SUPPORT_H
 

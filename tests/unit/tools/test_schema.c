@@ -1,5 +1,5 @@
-/* Schemas of the tern command (tools/tern/schema.c, schema_build.c, protoc.c): look-ups, what is said
- * when a name is wrong, and descriptor sets that nobody should trust. */
+/* Schemas of the tern command (tools/tern/schema.c, schema_build.c, protoc.c): look-ups, what is
+ * said when a name is wrong, and descriptor sets that nobody should trust. */
 #include <unistd.h>
 
 #include "support/failmalloc.h"
