@@ -209,6 +209,10 @@ put rpc/base/b.c "$(lines 800 '/* */')"
 good "800 lines" size
 put rpc/base/b.c "$(lines 801 '/* */')"
 bad "801 lines" "rpc/base/b.c:801: the file has 801 lines" size
+put rpc/base/b.c "/* $(printf '%094d' 0) */"
+good "100 columns" size
+put rpc/base/b.c "/* $(printf '%095d' 0) */"
+bad "101 columns" "rpc/base/b.c:1: 101 columns, 100 are allowed" size
 # 70 lines: two of signature, two braces, 66 within. Braces in strings and comments are none.
 put rpc/base/b.c "int x;
 
