@@ -1,5 +1,5 @@
 /* The standard health service, grpc.health.v1.Health (grpc doc/health-checking.md): Check.
- * Every server has it unless told otherwise; a drain turns every service to NOT_SERVING. */
+ * A server has it once tern_health_new() was called; a drain turns every service to NOT_SERVING. */
 #ifndef TERN_HEALTH_H
 #define TERN_HEALTH_H
 
