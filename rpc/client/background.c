@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "client/drive.h"
 #include "io/clock.h"
 
 /* A connection is watched after it has been idle so long, and looked at so often until then. */
@@ -27,10 +28,10 @@ static struct {
 static void arm(tern__transport *t)
 {
     struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = t };
-    if (t->out.len)
+    if (tern__drive_unsent(t))
         ev.events |= EPOLLOUT;
-    if (epoll_ctl(bg.epoll_fd, EPOLL_CTL_ADD, t->fd, &ev) == 0 ||
-        (errno == EEXIST && epoll_ctl(bg.epoll_fd, EPOLL_CTL_MOD, t->fd, &ev) == 0))
+    if (epoll_ctl(bg.epoll_fd, EPOLL_CTL_ADD, t->sock.fd, &ev) == 0 ||
+        (errno == EEXIST && epoll_ctl(bg.epoll_fd, EPOLL_CTL_MOD, t->sock.fd, &ev) == 0))
         t->bg_armed = true;
 }
 
@@ -155,7 +156,7 @@ void tern__background_remove(tern__transport *t)
         return;
     pthread_mutex_lock(&t->lock);
     if (t->bg_armed)
-        epoll_ctl(bg.epoll_fd, EPOLL_CTL_DEL, t->fd, NULL);
+        epoll_ctl(bg.epoll_fd, EPOLL_CTL_DEL, t->sock.fd, NULL);
     t->bg_armed = false;
     pthread_mutex_unlock(&t->lock);
     tern__transport_unref(t);
@@ -163,7 +164,7 @@ void tern__background_remove(tern__transport *t)
 
 void tern__background_disarm(tern__transport *t)
 {
-    epoll_ctl(bg.epoll_fd, EPOLL_CTL_DEL, t->fd, NULL);
+    epoll_ctl(bg.epoll_fd, EPOLL_CTL_DEL, t->sock.fd, NULL);
     t->bg_armed = false;
     wake(); /* the loop ticks again until this connection is idle */
 }

@@ -9,18 +9,16 @@
 
 #include <tern/limits.h>
 
-#include "base/arena.h"
-#include "base/sanitize.h"
 #include "base/time.h"
+#include "client/admission.h"
 #include "client/channel.h"
+#include "client/head.h"
 #include "io/blocking.h"
 #include "io/clock.h"
 #include "io/context.h"
-#include "wire/timeout.h"
 
 /* Requests up to this size are serialized on the stack, without malloc. */
 #define STACK_REQUEST 2048u
-#define STACK_METADATA 1024u
 
 typedef struct call {
     tern_channel *ch;
@@ -31,127 +29,24 @@ typedef struct call {
     tern_context *context;
     const uint8_t *message;
     size_t len;
-    tern__arena arena; /* base64 of -bin metadata */
-    tern__h2_field fields[TERN__H2_FIELDS_MAX];
-    uint32_t n_fields, timeout_at, attempts_at;
-    char timeout_text[TERN__TIMEOUT_TEXT_MAX];
-    char attempts_text[4];
+    tern__head head;
     tern__retry retry;
     bool counted;          /* in the channel's calls */
     tern_code former;      /* of an attempt that is being repeated; its message is in `status` */
     tern_status status;
 } call;
 
-/* --- header fields ---------------------------------------------------------------------------- */
-
-static tern_code too_much_metadata(call *c)
-{
-    return tern_status_set(&c->status, TERN_RESOURCE_EXHAUSTED,
-                           "the request's metadata is larger than the limit of %u bytes and %u "
-                           "pairs",
-                           TERN_LIMIT_HEADER_LIST_BYTES, TERN_LIMIT_HEADER_FIELDS);
-}
-
-static tern_code add_metadata(call *c)
-{
-    const tern_metadata *md = c->opts->metadata;
-    size_t n = tern_metadata_count(md);
-    if (n > TERN_LIMIT_HEADER_FIELDS ||
-        (n && tern__metadata_wire_size(md) > TERN_LIMIT_HEADER_LIST_BYTES))
-        return too_much_metadata(c);
-    for (size_t i = 0; i < n; i++) {
-        const tern_metadata_entry *e = tern_metadata_at(md, i);
-        const char *value;
-        size_t len;
-        if (tern__metadata_wire_value(e, &c->arena, &value, &len))
-            return tern_status_set(&c->status, TERN_RESOURCE_EXHAUSTED,
-                                   "out of memory for the request's metadata");
-        c->fields[c->n_fields++] = (tern__h2_field){ e->key, value, (uint32_t)strlen(e->key),
-                                                     (uint32_t)len, false };
-    }
-    return TERN_OK;
-}
-
-/* The list is made once; timeout and attempt count are put in place before each attempt. */
-static tern_code build_fields(call *c)
-{
-    const tern_channel *ch = c->ch;
-    uint32_t n = 0;
-    c->fields[n++] = ch->method;
-    c->fields[n++] = ch->scheme;
-    c->fields[n++] = (tern__h2_field){ ":path", c->method->path, 5,
-                                       (uint32_t)strlen(c->method->path), true };
-    c->fields[n++] = ch->authority_field;
-    c->timeout_at = 0;
-    if (c->deadline != TERN__TIME_NEVER) {
-        c->timeout_at = n;
-        c->fields[n++] = (tern__h2_field){ "grpc-timeout", c->timeout_text, 12, 0, false };
-    }
-    c->fields[n++] = ch->te;
-    c->fields[n++] = ch->content_type;
-    c->fields[n++] = ch->user_agent_field;
-    c->n_fields = n;
-    return add_metadata(c);
-}
-
-static void update_fields(call *c, int64_t now)
-{
-    if (c->timeout_at) {
-        int64_t left = c->deadline > now ? c->deadline - now : 1;
-        c->fields[c->timeout_at].value_len =
-            (uint32_t)tern__timeout_encode(left, c->timeout_text);
-    }
-    if (c->retry.attempts > 1) {
-        if (!c->attempts_at)
-            c->attempts_at = c->n_fields++;
-        int len = snprintf(c->attempts_text, sizeof c->attempts_text, "%u",
-                           (c->retry.attempts - 1) & 0xff);
-        c->fields[c->attempts_at] = (tern__h2_field){ "grpc-previous-rpc-attempts",
-                                                      c->attempts_text, 26, (uint32_t)len, false };
-    }
-}
-
 /* --- one attempt ------------------------------------------------------------------------------ */
-
-static tern_code reject(call *c, tern__breaker_verdict verdict)
-{
-    if (verdict == TERN__BREAKER_REJECT_IN_FLIGHT)
-        return tern_status_set(&c->status, TERN_UNAVAILABLE,
-                               "circuit breaker of %.200s: %u calls are in flight already "
-                               "(calls_in_flight_max)",
-                               c->ch->target_text, c->ch->opt.breaker.calls_in_flight_max);
-    return tern_status_set(&c->status, TERN_UNAVAILABLE,
-                           "circuit breaker of %.200s is open: calls are refused until the server "
-                           "has recovered",
-                           c->ch->target_text);
-}
-
-static tern_code admit(call *c, int64_t now, tern__breaker_ticket *ticket)
-{
-    tern_channel *ch = c->ch;
-    tern__breaker_change change;
-    pthread_mutex_lock(&ch->lock);
-    ch->stats.calls += !c->counted;
-    c->counted = true;
-    tern__breaker_verdict verdict = tern__breaker_admit(&ch->breaker, now, ticket, &change);
-    if (verdict == TERN__BREAKER_ADMIT)
-        ch->stats.attempts++;
-    pthread_mutex_unlock(&ch->lock);
-    tern__channel_tell(ch, &change);
-    if (verdict == TERN__BREAKER_ADMIT)
-        return TERN_OK;
-    /* A retry that the breaker stops ends with what the server said, which tells more. */
-    return c->former != TERN_OK ? c->former : reject(c, verdict);
-}
 
 /* Runs the stream; the outcome is in *s. A connection that took no stream is dropped on the way. */
 static void run_stream(call *c, tern__transport *t, tern__client_stream *s)
 {
     const tern__request request = {
-        .fields = c->fields,
-        .n_fields = c->n_fields,
+        .fields = c->head.fields,
+        .n_fields = c->head.n_fields,
         .message = c->message,
         .len = c->len,
+        .last = true,
         .deadline = c->deadline,
         .context = c->context,
     };
@@ -180,13 +75,18 @@ static tern_code deliver(call *c, tern__client_stream *s)
 }
 
 /* What follows from an attempt's outcome: breaker, throttle, retry. */
-static tern__retry_action judge(call *c, const tern__client_stream *s, tern__breaker_ticket ticket,
+static tern__retry_action judge(call *c, tern__client_stream *s, tern__breaker_ticket ticket,
                                 int64_t *ret_delay)
 {
     tern_channel *ch = c->ch;
     tern__breaker_change change = { .changed = false };
     tern__retry_action action = TERN__RETRY_STOP;
     int64_t now = tern__clock_now();
+    /* An answer that a late thread finds in the socket is no answer any more: what a call returns
+     * must not depend on how busy the machine is. */
+    if (s->status.code == TERN_OK && now >= c->deadline)
+        tern_status_set(&s->status, TERN_DEADLINE_EXCEEDED,
+                        "the server's answer came after the deadline");
     pthread_mutex_lock(&ch->lock);
     if (s->status.code == TERN_OK) {
         tern__throttle_success(&ch->throttle);
@@ -222,19 +122,17 @@ static tern__retry_action attempt(call *c, tern_code *ret)
     int64_t delay = 0;
     const tern__connect_wait wait = { c->deadline, c->context, c->opts->wait_for_ready };
 
-    if ((*ret = admit(c, tern__clock_now(), &ticket)) != TERN_OK)
+    *ret = tern__admit(c->ch, tern__clock_now(), !c->counted, c->former, &ticket, &c->status);
+    c->counted = true;
+    if (*ret != TERN_OK)
         return TERN__RETRY_STOP;
     *ret = tern__subchannel_get(&c->ch->sub, &wait, &t, &c->status);
     if (*ret != TERN_OK) {
         /* That nobody can be reached says the server is unwell as clearly as its own words. */
-        tern__breaker_change change = { .changed = false };
-        pthread_mutex_lock(&c->ch->lock);
-        tern__breaker_outcome(&c->ch->breaker, tern__clock_now(), ticket, *ret, &change);
-        pthread_mutex_unlock(&c->ch->lock);
-        tern__channel_tell(c->ch, &change);
+        tern__admission_outcome(c->ch, ticket, *ret);
         return TERN__RETRY_STOP;
     }
-    update_fields(c, tern__clock_now());
+    tern__head_update(&c->head, tern__clock_now(), c->deadline, c->retry.attempts - 1);
     tern__client_stream_init(&s, c->opts->receive_message_bytes_max
                                      ? c->opts->receive_message_bytes_max
                                      : c->ch->opt.receive_message_bytes_max,
@@ -284,23 +182,50 @@ static tern_code run_call(call *c)
     return code;
 }
 
-static tern_code check_call(call *c)
+tern_code tern__call_check(const tern_call_options *opts, size_t request_len, tern_status *reterr)
 {
-    if (c->opts->size != sizeof *c->opts)
-        return tern_status_set(&c->status, TERN_INTERNAL,
+    if (opts->size != sizeof *opts)
+        return tern_status_set(reterr, TERN_INTERNAL,
                                "tern_call_options.size is %zu, this library's is %zu: begin with "
                                "TERN_CALL_OPTIONS_INIT",
-                               c->opts->size, sizeof *c->opts);
-    if (c->codec->request_len > UINT32_MAX - TERN__MESSAGE_PREFIX_LEN)
-        return tern_status_set(&c->status, TERN_RESOURCE_EXHAUSTED,
+                               opts->size, sizeof *opts);
+    if (request_len > UINT32_MAX - TERN__MESSAGE_PREFIX_LEN)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "a request of %zu bytes is longer than a gRPC message can be",
-                               c->codec->request_len);
-    tern_code code = tern_context_error(c->context);
+                               request_len);
+    tern_code code = tern_context_error(opts->context);
     if (code != TERN_OK)
-        return tern_status_set(&c->status, code, "%s before the call began",
+        return tern_status_set(reterr, code, "%s before the call began",
                                code == TERN_CANCELLED ? "the context was cancelled"
                                                       : "the deadline passed");
     return TERN_OK;
+}
+
+int64_t tern__call_deadline(const tern_call_options *opts)
+{
+    int64_t deadline = opts->context ? opts->context->deadline : TERN__TIME_NEVER;
+    if (opts->timeout_ms > 0)
+        deadline = tern__time_min(
+            deadline, tern__time_add(tern__clock_now(), tern__ms_to_ns(opts->timeout_ms)));
+    return deadline;
+}
+
+/* Serializes the request, on the stack if it is small, and runs the call. */
+static tern_code pack_and_run(call *c)
+{
+    uint8_t stack_message[STACK_REQUEST];
+    c->len = TERN__MESSAGE_PREFIX_LEN + c->codec->request_len;
+    uint8_t *message = c->len > sizeof stack_message ? malloc(c->len) : stack_message;
+    if (!message)
+        return tern_status_set(&c->status, TERN_RESOURCE_EXHAUSTED,
+                               "out of memory for a request of %zu bytes", c->len);
+    tern__message_prefix_write(message, (uint32_t)c->codec->request_len, false);
+    c->codec->pack(message + TERN__MESSAGE_PREFIX_LEN, c->codec->ctx);
+    c->message = message;
+    tern_code code = run_call(c);
+    if (message != stack_message)
+        free(message);
+    return code;
 }
 
 tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
@@ -308,46 +233,28 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
                            tern_status *reterr)
 {
     static const tern_call_options defaults = TERN_CALL_OPTIONS_INIT;
-    uint8_t stack_message[STACK_REQUEST], stack_arena[STACK_METADATA];
-    uint8_t *heap = NULL;
     call c;
     c.ch = ch;
     c.method = method;
     c.opts = opts ? opts : &defaults;
     c.codec = codec;
-    c.context = c.opts->context;
-    c.attempts_at = 0;
     c.counted = false;
     c.former = TERN_OK;
     c.status.code = TERN_OK;
     c.status.message[0] = '\0';
-    c.deadline = c.context ? c.context->deadline : TERN__TIME_NEVER;
-    if (c.opts->timeout_ms > 0)
-        c.deadline = tern__time_min(
-            c.deadline, tern__time_add(tern__clock_now(), tern__ms_to_ns(c.opts->timeout_ms)));
-    tern__arena_init(&c.arena, stack_arena, sizeof stack_arena, 0);
-
-    c.len = TERN__MESSAGE_PREFIX_LEN + codec->request_len;
-    tern_code code = check_call(&c);
-    if (code == TERN_OK && c.len > sizeof stack_message && !(heap = malloc(c.len)))
-        code = tern_status_set(&c.status, TERN_RESOURCE_EXHAUSTED,
-                               "out of memory for a request of %zu bytes", c.len);
-    if (code == TERN_OK)
-        code = build_fields(&c);
+    tern_code code = tern__call_check(c.opts, codec->request_len, &c.status);
     if (code == TERN_OK) {
-        uint8_t *message = heap ? heap : stack_message;
-        tern__message_prefix_write(message, (uint32_t)codec->request_len, false);
-        codec->pack(message + TERN__MESSAGE_PREFIX_LEN, codec->ctx);
-        c.message = message;
-        code = run_call(&c);
+        c.context = c.opts->context;
+        c.deadline = tern__call_deadline(c.opts);
+        code = tern__head_init(&c.head, ch, method, c.opts->metadata, c.deadline, &c.status);
+        if (code == TERN_OK)
+            code = pack_and_run(&c);
+        tern__head_deinit(&c.head);
     }
     if (code != TERN_OK && reterr) {
         reterr->code = code;
         memcpy(reterr->message, c.status.message, strlen(c.status.message) + 1);
     }
-    free(heap);
-    tern__arena_deinit(&c.arena);
-    TERN__UNPOISON(stack_arena, sizeof stack_arena); /* the stack goes on to other uses */
     return code;
 }
 

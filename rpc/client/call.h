@@ -17,4 +17,9 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
                            const tern_call_options *opts, const tern__call_codec *codec,
                            tern_status *reterr);
 
+/* Shared with streams: whether a call with these options may begin, with a request of so many
+ * bytes; its deadline, ns. */
+tern_code tern__call_check(const tern_call_options *opts, size_t request_len, tern_status *reterr);
+int64_t tern__call_deadline(const tern_call_options *opts);
+
 #endif

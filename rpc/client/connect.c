@@ -154,17 +154,18 @@ static tern_code connect_one(const tern__address *a, const tern__connect_bounds 
     char where[TERN__ADDRESS_TEXT_MAX];
     bool pending;
     tern__address_text(a, where);
-    int fd = tern__socket_connect(a, &pending);
-    int rv = fd < 0 ? fd : pending ? wait_connected(fd, bounds->deadline, bounds->context) : 0;
+    tern__socket sock = { .fd = tern__socket_connect(a, &pending) };
+    int rv = sock.fd < 0 ? sock.fd
+             : pending   ? wait_connected(sock.fd, bounds->deadline, bounds->context)
+                         : 0;
     if (rv < 0) {
-        if (fd >= 0)
-            close(fd);
+        tern__socket_close(&sock);
         return tern_status_set(reterr, TERN_UNAVAILABLE, "cannot connect to %s: %s", where,
                                strerror(-rv));
     }
     tern_status why;
     why.message[0] = '\0';
-    tern_code code = tern__transport_new(fd, bounds, ret, &why);
+    tern_code code = tern__transport_new(&sock, bounds, ret, &why);
     if (code != TERN_OK)
         tern_status_set(reterr, code, "cannot talk to %s: %.400s", where, why.message);
     return code;

@@ -17,6 +17,7 @@
 
 #include "base/time.h"
 #include "client/background.h"
+#include "client/streaming.h"
 #include "io/clock.h"
 #include "io/socket.h"
 
@@ -48,7 +49,7 @@ static bool take_in(tern__transport *t, const uint8_t *buf, long n)
     if (n <= 0) {
         snprintf(why, sizeof why, "%s%s",
                  n ? "the connection failed: " : "the server closed the connection",
-                 n ? strerror((int)-n) : "");
+                 n ? tern__socket_reason(&t->sock, n) : "");
         tern__transport_die(t, why);
         return false;
     }
@@ -65,7 +66,7 @@ static bool take_in(tern__transport *t, const uint8_t *buf, long n)
 static bool read_all(tern__transport *t, uint8_t *buf)
 {
     for (int i = 0; i < READS_PER_TURN; i++) {
-        long n = tern__socket_read(t->fd, buf, READ_BYTES);
+        long n = tern__socket_read(&t->sock, buf, READ_BYTES);
         if (!take_in(t, buf, n))
             return false;
         if (n < (long)READ_BYTES)
@@ -78,7 +79,7 @@ void tern__drive_flush(tern__transport *t)
 {
     while (!t->dead) {
         int more = tern__h2_take(t->h2, &t->out, TERN_LIMIT_OUTBOUND_BYTES);
-        int rv = more < 0 ? more : tern__socket_flush(t->fd, &t->out);
+        int rv = more < 0 ? more : tern__socket_flush(&t->sock, &t->out);
         if (rv < 0) {
             /* What the server said before it hung up decides what may be repeated: read it
              * first. */
@@ -98,7 +99,7 @@ void tern__drive_flush(tern__transport *t)
 /* What was read may have left something to say: acknowledgements, window updates, the end. */
 static void flush_answers(tern__transport *t)
 {
-    if (t->out.len || tern__h2_wants_take(t->h2) || !tern__h2_alive(t->h2))
+    if (tern__drive_unsent(t) || tern__h2_wants_take(t->h2) || !tern__h2_alive(t->h2))
         tern__drive_flush(t);
 }
 
@@ -106,7 +107,7 @@ void tern__drive_poll(tern__transport *t, int64_t deadline)
 {
     uint8_t buf[READ_BYTES];
     struct pollfd p[2] = {
-        { .fd = t->fd, .events = (short)(POLLIN | (t->out.len ? POLLOUT : 0)) },
+        { .fd = t->sock.fd, .events = (short)(POLLIN | (tern__drive_unsent(t) ? POLLOUT : 0)) },
         { .fd = t->wake_fd, .events = POLLIN },
     };
     pthread_mutex_unlock(&t->lock);
@@ -129,10 +130,12 @@ void tern__drive_poll(tern__transport *t, int64_t deadline)
 
 /* Puts a limit on the read that ends it before the deadline, not after. The one that is set already
  * will do if it is near enough: calls with equal timeouts set it once. False: the rest is too short
- * for it. */
+ * for it. Nor is TLS read like this: what a TLS session reads is not what the socket gives. */
 static bool limit_read(tern__transport *t, int64_t deadline)
 {
     int64_t want = 0;
+    if (t->sock.tls)
+        return false;
     if (deadline != TERN__TIME_NEVER) {
         int64_t left = deadline - tern__clock_now();
         if (left < READ_LIMIT_MIN_NS)
@@ -143,7 +146,7 @@ static bool limit_read(tern__transport *t, int64_t deadline)
     }
     if (want == t->receive_timeout)
         return true;
-    if (tern__socket_set_receive_timeout(t->fd, want))
+    if (tern__socket_set_receive_timeout(t->sock.fd, want))
         return false;
     t->receive_timeout = want;
     return true;
@@ -155,21 +158,21 @@ static void drive_read(tern__transport *t)
     uint8_t buf[READ_BYTES];
     t->deaf = true;
     pthread_mutex_unlock(&t->lock);
-    long n = tern__socket_read_blocking(t->fd, buf, READ_BYTES);
+    long n = tern__socket_read_blocking(&t->sock, buf, READ_BYTES);
     pthread_mutex_lock(&t->lock);
     t->deaf = false;
     if (!t->dead && take_in(t, buf, n))
         flush_answers(t);
 }
 
-/* A thread that leaves passes the lead on, if somebody waits: a follower, else a queued stream. */
-static void pass_lead(tern__transport *t)
+/* A follower, else a queued stream. */
+void tern__drive_pass_lead(tern__transport *t)
 {
     if (t->led)
         return;
     const tern__list *from = tern__list_empty(&t->waiters) ? &t->queue : &t->waiters;
     if (!tern__list_empty(from))
-        pthread_cond_signal(&TERN__CONTAINER(from->next, tern__client_stream, node)->cond);
+        pthread_cond_signal(&TERN__CONTAINER(from->next, tern__waiter, node)->cond);
 }
 
 bool tern__transport_service(tern__transport *t)
@@ -183,22 +186,35 @@ bool tern__transport_service(tern__transport *t)
         t->led = false;
     }
     bool live = !t->dead;
-    pass_lead(t);
+    tern__drive_pass_lead(t);
     pthread_mutex_unlock(&t->lock);
     return live;
 }
 
 /* --- a caller's wait -------------------------------------------------------------------------- */
 
-static bool settled(const tern__transport *t, const tern__client_stream *s, bool for_grant)
+static bool settled(const tern__transport *t, const tern__client_stream *s, tern__wait_for what)
 {
-    return s->done || s->cancelled || t->dead || (for_grant && s->granted);
+    if (s->done || s->cancelled || t->dead)
+        return true;
+    switch (what) {
+    case TERN__WAIT_PLACE:
+        return s->granted;
+    case TERN__WAIT_HEADERS:
+        return s->headers_seen;
+    case TERN__WAIT_DATA:
+        return s->body->in.len != 0;
+    case TERN__WAIT_ROOM:
+        return tern__stream_unsent(s) < TERN_LIMIT_STREAM_SEND_BYTES;
+    default:
+        return false;
+    }
 }
 
 /* The leader is deaf and something is to be written: wait for room in the socket in its place. */
 static void write_for_leader(tern__transport *t, int64_t deadline)
 {
-    struct pollfd p = { .fd = t->fd, .events = POLLOUT };
+    struct pollfd p = { .fd = t->sock.fd, .events = POLLOUT };
     int64_t now = tern__clock_now();
     pthread_mutex_unlock(&t->lock);
     poll(&p, 1, tern__clock_poll_ms(now, tern__time_min(deadline, now + WRITE_SLICE_NS)));
@@ -219,10 +235,10 @@ static void lead(tern__transport *t, const tern__client_stream *s, int64_t deadl
     t->led = false;
 }
 
-/* Leads or follows until the stream is settled or the deadline has passed. */
-static void await(tern__transport *t, tern__client_stream *s, int64_t deadline, bool for_grant)
+void tern__drive_await(tern__transport *t, tern__client_stream *s, tern__waiter *w,
+                       tern__wait_for what, int64_t deadline)
 {
-    while (!settled(t, s, for_grant)) {
+    while (!settled(t, s, what)) {
         if (deadline != TERN__TIME_NEVER && tern__clock_now() >= deadline)
             return;
         if (!t->led) {
@@ -234,21 +250,20 @@ static void await(tern__transport *t, tern__client_stream *s, int64_t deadline, 
             continue;
         }
         /* A queued stream stands in `queue` with its node already. */
-        if (!for_grant)
-            tern__list_append(&t->waiters, &s->node);
+        if (what != TERN__WAIT_PLACE)
+            tern__list_append(&t->waiters, &w->node);
         if (deadline == TERN__TIME_NEVER) {
-            pthread_cond_wait(&s->cond, &t->lock);
+            pthread_cond_wait(&w->cond, &t->lock);
         } else {
             struct timespec ts = tern__clock_timespec(deadline);
-            pthread_cond_clockwait(&s->cond, &t->lock, CLOCK_MONOTONIC, &ts);
+            pthread_cond_clockwait(&w->cond, &t->lock, CLOCK_MONOTONIC, &ts);
         }
-        if (!for_grant)
-            tern__list_remove(&s->node);
+        if (what != TERN__WAIT_PLACE)
+            tern__list_remove(&w->node);
     }
 }
 
-/* The wait ended without an outcome: deadline, cancellation. */
-static void give_up(tern__transport *t, tern__client_stream *s, tern__attempt_fate fate)
+void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attempt_fate fate)
 {
     if (s->done)
         return;
@@ -263,8 +278,8 @@ static void give_up(tern__transport *t, tern__client_stream *s, tern__attempt_fa
         if (s->granted) {
             t->n_streams--;
             tern__transport_grant(t);
-        } else if (!tern__list_empty(&s->node)) {
-            tern__list_remove(&s->node);
+        } else if (!tern__list_empty(&s->waiter.node)) {
+            tern__list_remove(&s->waiter.node);
             t->n_queued--;
         }
         return;
@@ -286,9 +301,9 @@ static bool take_place(tern__transport *t, tern__client_stream *s, const tern__r
                             "too many calls wait for a free stream (calls_waiting_max)");
         return false;
     }
-    tern__list_append(&t->queue, &s->node);
+    tern__list_append(&t->queue, &s->waiter.node);
     t->n_queued++;
-    await(t, s, r->deadline, true);
+    tern__drive_await(t, s, &s->waiter, TERN__WAIT_PLACE, r->deadline);
     if (s->done)
         return false;
     if (!s->granted || s->cancelled || t->dead || t->draining) {
@@ -298,15 +313,16 @@ static bool take_place(tern__transport *t, tern__client_stream *s, const tern__r
             t->n_streams--;
             return false;
         }
-        give_up(t, s, TERN__FATE_NEVER_SENT);
+        tern__drive_give_up(t, s, TERN__FATE_NEVER_SENT);
         return false;
     }
     return true;
 }
 
-static void send_request(tern__transport *t, tern__client_stream *s, const tern__request *r)
+static bool send_request(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
-    int rv = tern__h2_request(t->h2, &s->h2, r->fields, r->n_fields, r->message, r->len, true);
+    int rv = tern__h2_request(t->h2, &s->h2, r->fields, r->n_fields, r->message, r->len,
+                             r->last);
     if (rv) {
         t->n_streams--;
         if (rv == -ENOBUFS)
@@ -316,53 +332,62 @@ static void send_request(tern__transport *t, tern__client_stream *s, const tern_
                             rv == -ENOBUFS ? "the connection's stream ids are used up"
                                            : "out of memory while sending the request");
         tern__drive_flush(t); /* a session without memory has ended */
-        return;
+        return false;
     }
     tern__list_append(&t->open, &s->open_node);
     if (tern__h2_ids_spent(t->h2))
         t->draining = true;
     tern__drive_flush(t);
-    if (t->out.len)
+    if (tern__drive_unsent(t))
         tern__drive_wake(t); /* the leader must poll for room in the socket */
+    return true;
 }
-
-typedef struct cancel_link {
-    tern__context_listener listener;
-    tern__transport *t;
-    tern__client_stream *s;
-} cancel_link;
 
 static void on_context_cancel(tern__context_listener *self)
 {
-    cancel_link *link = TERN__CONTAINER(self, cancel_link, listener);
+    tern__cancel_link *link = TERN__CONTAINER(self, tern__cancel_link, listener);
     pthread_mutex_lock(&link->t->lock);
     link->s->cancelled = true;
-    pthread_cond_signal(&link->s->cond);
+    tern__client_stream_notify(link->s);
     tern__drive_wake(link->t);
     pthread_mutex_unlock(&link->t->lock);
 }
 
+bool tern__drive_listen(tern__cancel_link *link, tern_context *context)
+{
+    link->listener.on_cancel = on_context_cancel;
+    return tern__context_listen(context, &link->listener);
+}
+
+bool tern__drive_open(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    if (s->cancelled) {
+        tern__drive_give_up(t, s, TERN__FATE_NEVER_SENT);
+        return false;
+    }
+    if (t->dead || t->draining) {
+        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
+        return false;
+    }
+    return take_place(t, s, r) && send_request(t, s, r);
+}
+
 void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
-    cancel_link link = { .listener.on_cancel = on_context_cancel, .t = t, .s = s };
-    pthread_cond_init(&s->cond, NULL);
+    tern__cancel_link link = { .t = t, .s = s };
+    tern__waiter_init(&s->waiter);
     s->may_be_deaf = r->context == NULL;
-    if (r->context && !tern__context_listen(r->context, &link.listener))
+    if (r->context && !tern__drive_listen(&link, r->context))
         s->cancelled = true;
     pthread_mutex_lock(&t->lock);
-    if (s->cancelled) {
-        give_up(t, s, TERN__FATE_NEVER_SENT);
-    } else if (t->dead || t->draining) {
-        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
-    } else if (take_place(t, s, r)) {
-        send_request(t, s, r);
-        await(t, s, r->deadline, false);
-        give_up(t, s, TERN__FATE_IN_DOUBT);
+    if (tern__drive_open(t, s, r)) {
+        tern__drive_await(t, s, &s->waiter, TERN__WAIT_END, r->deadline);
+        tern__drive_give_up(t, s, TERN__FATE_IN_DOUBT);
     }
     t->last_active = tern__clock_now();
-    pass_lead(t);
+    tern__drive_pass_lead(t);
     pthread_mutex_unlock(&t->lock);
     if (r->context)
         tern__context_unlisten(r->context, &link.listener);
-    pthread_cond_destroy(&s->cond);
+    tern__waiter_deinit(&s->waiter);
 }

@@ -14,6 +14,12 @@ void tern__transport_fail_queued(tern__transport *t);
 /* Ends the connection. */
 void tern__transport_die(tern__transport *t, const char *why);
 
+/* Whether bytes wait for room in the socket. */
+static inline bool tern__drive_unsent(const tern__transport *t)
+{
+    return t->out.len || tern__socket_unsent(&t->sock);
+}
+
 /* Writes what is to be written as far as the socket takes it. */
 void tern__drive_flush(tern__transport *t);
 /* The leader's step: waits for the socket until `deadline` (the lock is released meanwhile), reads
@@ -21,5 +27,34 @@ void tern__drive_flush(tern__transport *t);
 void tern__drive_poll(tern__transport *t, int64_t deadline);
 /* Interrupts the leader's wait. */
 void tern__drive_wake(tern__transport *t);
+/* A thread that leaves passes the lead on, if somebody waits. */
+void tern__drive_pass_lead(tern__transport *t);
+
+/* What a thread waits for on a stream; its end and its cancellation settle any wait. */
+typedef enum tern__wait_for {
+    TERN__WAIT_END,
+    TERN__WAIT_PLACE,   /* granted, under MAX_CONCURRENT_STREAMS */
+    TERN__WAIT_HEADERS, /* the server's header list */
+    TERN__WAIT_DATA,    /* received payload */
+    TERN__WAIT_ROOM     /* room for more to send */
+} tern__wait_for;
+
+/* Leads or follows until it is there or the deadline has passed. */
+void tern__drive_await(tern__transport *t, tern__client_stream *s, tern__waiter *w,
+                       tern__wait_for what, int64_t deadline);
+/* Opens the stream with the request's head and what it has of a message, under the peer's
+ * MAX_CONCURRENT_STREAMS. True: it is open; false: the outcome is in *s. */
+bool tern__drive_open(tern__transport *t, tern__client_stream *s, const tern__request *r);
+/* Ends a stream whose wait ended without an outcome: CANCELLED or DEADLINE_EXCEEDED. */
+void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attempt_fate fate);
+
+/* Cancellation of a stream by its context, from listen until tern__context_unlisten(). False: it
+ * was cancelled before. Without the lock. */
+typedef struct tern__cancel_link {
+    tern__context_listener listener;
+    tern__transport *t;
+    tern__client_stream *s;
+} tern__cancel_link;
+bool tern__drive_listen(tern__cancel_link *link, tern_context *context);
 
 #endif

@@ -21,7 +21,7 @@ void tern__client_stream_init(tern__client_stream *s, size_t receive_max, bool w
 {
     /* Everything but the two large buffers at the end. */
     memset(s, 0, offsetof(tern__client_stream, status));
-    tern__list_init(&s->node);
+    tern__list_init(&s->waiter.node);
     tern__list_init(&s->open_node);
     s->want_metadata = want_metadata;
     s->http_status = 200;
@@ -42,6 +42,24 @@ void tern__client_stream_deinit(tern__client_stream *s)
     tern__metadata_deinit(&s->block);
     tern__metadata_deinit(&s->initial);
     tern__metadata_deinit(&s->trailing);
+}
+
+void tern__waiter_init(tern__waiter *w)
+{
+    tern__list_init(&w->node);
+    pthread_cond_init(&w->cond, NULL);
+}
+
+void tern__waiter_deinit(tern__waiter *w)
+{
+    pthread_cond_destroy(&w->cond);
+}
+
+void tern__client_stream_notify(tern__client_stream *s)
+{
+    pthread_cond_signal(&s->waiter.cond);
+    if (s->body)
+        pthread_cond_signal(&s->body->sender.cond);
 }
 
 static bool is(const tern__h2_field *f, const char *name, size_t len)
@@ -127,10 +145,15 @@ void tern__response_headers_end(tern__client_stream *s, bool end_stream)
         s->no_memory = true;
 }
 
-bool tern__response_data(tern__client_stream *s, const uint8_t *data, size_t len)
+bool tern__response_has_body(const tern__client_stream *s)
 {
     /* A body that is not gRPC says nothing; the HTTP status will. */
-    if (s->http_status != 200 || !s->type_ok)
+    return s->http_status == 200 && s->type_ok;
+}
+
+bool tern__response_data(tern__client_stream *s, const uint8_t *data, size_t len)
+{
+    if (!tern__response_has_body(s))
         return true;
     while (len && !s->body_error) {
         if (s->messages) {
@@ -197,6 +220,8 @@ static void close_with_grpc_status(tern__client_stream *s)
 {
     if (s->grpc_code != TERN_OK)
         outcome(s, s->grpc_code, NULL);
+    else if (s->body)
+        outcome(s, TERN_OK, ""); /* its messages are read by the program, and judged there */
     else if (tern__message_reader_partial(&s->reader))
         outcome(s, TERN_INTERNAL, "the stream ended within the response message");
     else if (s->messages != 1)

@@ -11,6 +11,7 @@
 #include <tern/metadata.h>
 #include <tern/status.h>
 
+#include "base/buf.h"
 #include "base/list.h"
 #include "h2/session.h"
 #include "policy/retry.h"
@@ -20,11 +21,29 @@
 /* Small responses land here, without malloc. */
 #define TERN__STREAM_SCRATCH 4096u
 
+/* A thread that waits for something on a connection. */
+typedef struct tern__waiter {
+    tern__list node;     /* among the transport's waiters, or in its queue for a free stream */
+    pthread_cond_t cond; /* signalled when what it waits for may be there, or asked to drive */
+} tern__waiter;
+
+void tern__waiter_init(tern__waiter *w);
+void tern__waiter_deinit(tern__waiter *w);
+
+/* What a stream of messages has and a unary call has not: payload on its way in and out. */
+typedef struct tern__stream_body {
+    tern__buf in;        /* received, not yet taken by the program */
+    tern__buf out;       /* messages that wait behind `sending` */
+    tern__buf sending;   /* borrowed by the session */
+    bool close_send;     /* no message follows these */
+    tern__waiter sender; /* the stream's own waiter is its receiver's */
+} tern__stream_body;
+
 typedef struct tern__client_stream {
     tern__h2_stream h2;
-    tern__list node;      /* among the transport's waiters, or in its queue for a free stream */
     tern__list open_node; /* among the transport's open streams */
-    pthread_cond_t cond;  /* signalled when done, granted, or asked to drive */
+    tern__waiter waiter;
+    tern__stream_body *body; /* NULL: unary */
     bool done;            /* the outcome is complete; the transport has forgotten the stream */
     bool granted;         /* a place was found for it after queueing */
     bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */
@@ -61,11 +80,16 @@ typedef struct tern__client_stream {
 void tern__client_stream_init(tern__client_stream *s, size_t receive_max, bool want_metadata);
 void tern__client_stream_deinit(tern__client_stream *s);
 
+/* Something has happened to the stream that its threads may wait for. */
+void tern__client_stream_notify(tern__client_stream *s);
+
 /* Events of the session (response.c). */
 void tern__response_begin(tern__client_stream *s);
 void tern__response_field(tern__client_stream *s, const tern__h2_field *f);
 void tern__response_headers_end(tern__client_stream *s, bool end_stream);
-/* Returns false when the stream is to be reset: the outcome is decided by then. */
+/* Whether DATA is a gRPC body at all. */
+bool tern__response_has_body(const tern__client_stream *s);
+/* Returns false when the stream is to be reset: the outcome is decided by then. Unary only. */
 bool tern__response_data(tern__client_stream *s, const uint8_t *data, size_t len);
 /* The stream is closed: works the outcome out, once. */
 void tern__response_close(tern__client_stream *s, uint32_t h2_error);

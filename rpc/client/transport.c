@@ -16,6 +16,7 @@
 
 #include "base/time.h"
 #include "client/drive.h"
+#include "client/streaming.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "wire/status.h"
@@ -44,7 +45,7 @@ static void on_field(void *ctx, tern__h2_stream *s, const tern__h2_field *f)
  * follows. */
 static void stop_sending(tern__transport *t, tern__h2_stream *s)
 {
-    if (s->tx.off < s->tx.len)
+    if (s->tx.off < s->tx.len || !s->tx.last)
         tern__h2_reset(t->h2, s, TERN__H2_NO_ERROR);
 }
 
@@ -58,9 +59,29 @@ static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
 static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
 {
     tern__transport *t = ctx;
-    tern__h2_consume(t->h2, s, len);
-    if (!tern__response_data(of(s), data, len))
+    tern__stream_body *body = of(s)->body;
+    if (!body || !tern__response_has_body(of(s))) {
+        tern__h2_consume(t->h2, s, len);
+        if (!tern__response_data(of(s), data, len))
+            tern__h2_reset(t->h2, s, TERN__H2_CANCEL);
+        return;
+    }
+    if (of(s)->body_error || tern__buf_append(&body->in, data, len)) {
+        of(s)->body_error = -ENOMEM;
+        tern__h2_consume(t->h2, s, len);
         tern__h2_reset(t->h2, s, TERN__H2_CANCEL);
+        return;
+    }
+    tern__h2_hold(t->h2, len);
+    pthread_cond_signal(&of(s)->waiter.cond);
+}
+
+/* What a stream of messages has handed over is sent: the next portion, and room for the sender. */
+static void on_sent(void *ctx, tern__h2_stream *s)
+{
+    tern__transport *t = ctx;
+    if (of(s)->body)
+        tern__stream_send_more(t, of(s));
 }
 
 static void on_end(void *ctx, tern__h2_stream *s)
@@ -74,7 +95,7 @@ static void on_close(void *ctx, tern__h2_stream *h2s, uint32_t error)
     tern__client_stream *s = of(h2s);
     tern__response_close(s, error);
     tern__transport_forget(t, s);
-    pthread_cond_signal(&s->cond);
+    tern__client_stream_notify(s);
 }
 
 static void on_settings(void *ctx)
@@ -102,6 +123,7 @@ static const tern__h2_events events = {
     .on_headers_end = on_headers_end,
     .on_data = on_data,
     .on_end = on_end,
+    .on_sent = on_sent,
     .on_close = on_close,
     .on_settings = on_settings,
     .on_goaway = on_goaway,
@@ -116,11 +138,11 @@ void tern__transport_grant(tern__transport *t)
     uint32_t max = tern__h2_peer_streams_max(t->h2);
     while (t->n_streams < max && !tern__list_empty(&t->queue)) {
         tern__client_stream *s =
-            TERN__CONTAINER(tern__list_pop(&t->queue), tern__client_stream, node);
+            TERN__CONTAINER(tern__list_pop(&t->queue), tern__client_stream, waiter.node);
         t->n_queued--;
         t->n_streams++;
         s->granted = true;
-        pthread_cond_signal(&s->cond);
+        pthread_cond_signal(&s->waiter.cond);
     }
 }
 
@@ -137,10 +159,10 @@ void tern__transport_fail_queued(tern__transport *t)
 {
     tern__list *node;
     while ((node = tern__list_pop(&t->queue))) {
-        tern__client_stream *s = TERN__CONTAINER(node, tern__client_stream, node);
+        tern__client_stream *s = TERN__CONTAINER(node, tern__client_stream, waiter.node);
         t->n_queued--;
         tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
-        pthread_cond_signal(&s->cond);
+        pthread_cond_signal(&s->waiter.cond);
     }
 }
 
@@ -158,14 +180,14 @@ void tern__transport_die(tern__transport *t, const char *why)
         t->n_streams--;
         s->h2.id = 0;
         tern__response_fail(s, TERN__FATE_IN_DOUBT, TERN_UNAVAILABLE, t->error);
-        pthread_cond_signal(&s->cond);
+        tern__client_stream_notify(s);
     }
-    shutdown(t->fd, SHUT_RDWR);
+    shutdown(t->sock.fd, SHUT_RDWR);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static tern__transport *transport_alloc(int fd, uint32_t queue_max)
+static tern__transport *transport_alloc(tern__socket *sock, uint32_t queue_max)
 {
     const tern__h2_options opt = {
         .stream_window_bytes = TERN_LIMIT_STREAM_WINDOW_BYTES,
@@ -174,7 +196,7 @@ static tern__transport *transport_alloc(int fd, uint32_t queue_max)
     tern__transport *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
-    t->fd = fd;
+    t->sock = *sock;
     t->queue_max = queue_max;
     atomic_init(&t->refs, 1);
     tern__list_init(&t->waiters);
@@ -192,6 +214,7 @@ static tern__transport *transport_alloc(int fd, uint32_t queue_max)
     }
     pthread_mutex_init(&t->lock, NULL);
     t->last_active = tern__clock_now();
+    *sock = (tern__socket){ .fd = -1 };
     return t;
 }
 
@@ -208,12 +231,12 @@ static void await_settings(tern__transport *t, const tern__connect_bounds *bound
     }
 }
 
-tern_code tern__transport_new(int fd, const tern__connect_bounds *bounds, tern__transport **ret,
-                              tern_status *reterr)
+tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bounds,
+                              tern__transport **ret, tern_status *reterr)
 {
-    tern__transport *t = transport_alloc(fd, bounds->queue_max);
+    tern__transport *t = transport_alloc(sock, bounds->queue_max);
     if (!t) {
-        close(fd);
+        tern__socket_close(sock);
         return tern_status_set(reterr, TERN_UNAVAILABLE,
                                "out of memory or file descriptors for a connection");
     }
@@ -221,7 +244,7 @@ tern_code tern__transport_new(int fd, const tern__connect_bounds *bounds, tern__
     t->led = true;
     await_settings(t, bounds);
     t->led = false;
-    bool ok = t->ready && !t->dead && tern__socket_set_blocking(fd) == 0;
+    bool ok = t->ready && !t->dead && tern__socket_set_blocking(t->sock.fd) == 0;
     if (!ok)
         tern_status_set(reterr, TERN_UNAVAILABLE, "%s",
                         t->error[0] ? t->error : "no HTTP/2 SETTINGS came from the server in time");
@@ -247,7 +270,7 @@ void tern__transport_unref(tern__transport *t)
     tern__h2_free(t->h2);
     tern__pool_deinit(&t->pool);
     tern__buf_deinit(&t->out);
-    close(t->fd);
+    tern__socket_close(&t->sock);
     close(t->wake_fd);
     pthread_mutex_destroy(&t->lock);
     free(t);

@@ -25,11 +25,13 @@
 #include "h2/session.h"
 #include "io/address.h"
 #include "io/context.h"
+#include "io/socket.h"
 
 typedef struct tern__transport {
     pthread_mutex_t lock;
     atomic_uint refs;
-    int fd, wake_fd;        /* wake_fd: eventfd that interrupts the leader's poll */
+    tern__socket sock;
+    int wake_fd;            /* eventfd that interrupts the leader's poll */
     tern__h2 *h2;
     tern__pool pool;
     tern__buf out;
@@ -40,7 +42,7 @@ typedef struct tern__transport {
     bool ready;             /* the server's SETTINGS have come */
     bool draining;          /* GOAWAY or spent stream ids: no new streams */
     bool dead;              /* the socket is of no more use */
-    tern__list waiters;     /* streams whose threads follow */
+    tern__list waiters;     /* threads that follow */
     tern__list queue;       /* streams that wait for a place (MAX_CONCURRENT_STREAMS), FIFO */
     tern__list open;        /* streams that have been opened, to fail them all at once */
     uint32_t n_streams;     /* places taken: open streams and granted ones */
@@ -60,6 +62,7 @@ typedef struct tern__request {
     uint32_t n_fields;
     const uint8_t *message; /* prefix and message */
     size_t len;
+    bool last;              /* nothing follows the message */
     int64_t deadline;       /* ns */
     tern_context *context;  /* NULL: none */
 } tern__request;
@@ -74,10 +77,10 @@ typedef struct tern__connect_bounds {
 /* How often a wait for a connection looks whether its context was cancelled. */
 #define TERN__CONNECT_SLICE_NS (INT64_C(50) * 1000 * 1000)
 
-/* Takes a connected socket over and waits until the server's SETTINGS have come. On failure the
+/* Takes a connected socket over (sock->fd becomes -1) and waits until the server's SETTINGS have come. On failure the
  * socket is closed. Blocks as long as the bounds allow. UNAVAILABLE. */
-tern_code tern__transport_new(int fd, const tern__connect_bounds *bounds, tern__transport **ret,
-                              tern_status *reterr);
+tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bounds,
+                              tern__transport **ret, tern_status *reterr);
 tern__transport *tern__transport_ref(tern__transport *t);
 void tern__transport_unref(tern__transport *t);
 

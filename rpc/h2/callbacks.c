@@ -65,6 +65,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
     tern__h2 *h2 = user;
     (void)flags;
     tern__h2_stream *s = stream_of(ng, id);
+    tern__h2_windows_data(h2, len);
     if (s)
         h2->ev->on_data(h2->ctx, s, data, len);
     else
@@ -82,11 +83,18 @@ static void recv_settings(tern__h2 *h2, const nghttp2_frame *frame)
 
 static void recv_ping(tern__h2 *h2, const nghttp2_frame *frame)
 {
-    if (!(frame->hd.flags & NGHTTP2_FLAG_ACK) || !h2->ev->on_ping_ack)
+    if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+        if (h2->ev->on_ping)
+            h2->ev->on_ping(h2->ctx, h2->payload_sent);
+        h2->payload_sent = false;
         return;
+    }
     uint64_t opaque;
     memcpy(&opaque, frame->ping.opaque_data, sizeof opaque);
-    h2->ev->on_ping_ack(h2->ctx, opaque);
+    if (opaque == TERN__H2_PING_BDP)
+        tern__h2_windows_ack(h2);
+    else if (h2->ev->on_ping_ack)
+        h2->ev->on_ping_ack(h2->ctx, opaque);
 }
 
 static void recv_data(tern__h2 *h2, nghttp2_session *ng, const nghttp2_frame *frame)
@@ -160,10 +168,11 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     tern__h2 *h2 = user;
     if (!h2->server)
         return 0;
+    h2->payload_sent |= frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (frame->hd.type == NGHTTP2_DATA)
         tern__h2_guard_data_sent(&h2->guard);
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.last_stream_id == INT32_MAX)
-        return tern__h2_ping(h2, TERN__H2_DRAIN_PING) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+        return tern__h2_ping(h2, TERN__H2_PING_DRAIN) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     /* The final status went out before the client had ended its side: tell it to stop sending
      * (PROTOCOL-HTTP2.md, "Responses"). */

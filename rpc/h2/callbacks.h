@@ -6,9 +6,7 @@
 
 #include "h2/guard.h"
 #include "h2/session.h"
-
-/* Opaque of the PING that follows the GOAWAY notice (gRFC A9). */
-#define TERN__H2_DRAIN_PING UINT64_C(0x6e7261652d6e7264)
+#include "policy/bdp.h"
 
 /* Blocks that nghttp2 frees while it gives up for want of memory. */
 #define TERN__H2_BURIED_MAX 16u
@@ -23,14 +21,23 @@ struct tern__h2 {
     size_t soft_max; /* of the take() that runs */
     int64_t now;     /* of the feed() that runs */
     tern__h2_guard guard;
+    tern__bdp bdp;
+    uint32_t connection_window; /* announced, bytes */
+    bool payload_sent;          /* HEADERS or DATA since the peer's last PING */
     bool server, settings_acked, freed;
     bool no_memory; /* an allocation failed: the session is of no more use */
+    size_t held;    /* bytes of payload that wait for the program */
+    size_t owed;    /* of these, what the connection's window was not opened for */
     uint32_t n_buried;
     void *buried[TERN__H2_BURIED_MAX];
     char error[128];
 };
 
 nghttp2_session_callbacks *tern__h2_callbacks_new(void);
+
+/* windows.c: DATA came; the PING that measures was acknowledged. */
+void tern__h2_windows_data(tern__h2 *h2, size_t len);
+void tern__h2_windows_ack(tern__h2 *h2);
 
 /* Ends the session with ENHANCE_YOUR_CALM; returns 0 so that a callback can return it. */
 int tern__h2_breach(tern__h2 *h2, const char *why);

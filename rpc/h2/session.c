@@ -113,6 +113,8 @@ tern__h2 *tern__h2_new(bool server, const tern__h2_options *opt, const tern__h2_
     h2->pool = pool;
     h2->mem = (nghttp2_mem){ h2, mem_malloc, mem_free, mem_calloc, mem_realloc };
     tern__h2_guard_init(&h2->guard, 0);
+    h2->connection_window = opt->connection_window_bytes;
+    tern__bdp_init(&h2->bdp, opt->stream_window_bytes, opt->window_bytes_max);
 
     nghttp2_session_callbacks *cbs = tern__h2_callbacks_new();
     nghttp2_option *option = make_option();
@@ -267,6 +269,39 @@ int tern__h2_respond(tern__h2 *h2, tern__h2_stream *s, const tern__h2_response *
     return rv ? -ENOMEM : 0;
 }
 
+int tern__h2_respond_begin(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *headers,
+                           uint32_t n)
+{
+    nghttp2_nv nv[TERN__H2_FIELDS_MAX];
+    nghttp2_data_provider provider;
+    if (n > TERN__H2_FIELDS_MAX)
+        return -E2BIG;
+    fill_nv(nv, headers, n);
+    memset(&s->tx, 0, sizeof s->tx);
+    copy_once(&provider, s);
+    return nghttp2_submit_response(h2->ng, s->id, nv, n, &provider) ? -ENOMEM : 0;
+}
+
+void tern__h2_send(tern__h2 *h2, tern__h2_stream *s, const uint8_t *data, size_t len, bool last)
+{
+    s->tx.data = data;
+    s->tx.len = len;
+    s->tx.off = 0;
+    s->tx.last = last;
+    if (s->id && (len || last))
+        nghttp2_session_resume_data(h2->ng, s->id); /* refused when it is not deferred: fine */
+}
+
+void tern__h2_send_end(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *trailers,
+                       uint32_t n)
+{
+    s->tx.trailers = trailers;
+    s->tx.n_trailers = n;
+    s->tx.last = true;
+    if (s->id)
+        nghttp2_session_resume_data(h2->ng, s->id);
+}
+
 int tern__h2_send_trailers(tern__h2 *h2, const tern__h2_stream *s)
 {
     nghttp2_nv nv[TERN__H2_FIELDS_MAX];
@@ -294,6 +329,8 @@ int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
         memcpy(to + FRAME_HEADER_LEN, s->tx.data + s->tx.off, length);
     h2->out->len += FRAME_HEADER_LEN + length;
     s->tx.off += length;
+    if (s->tx.off == s->tx.len && !s->tx.last && h2->ev->on_sent)
+        h2->ev->on_sent(h2->ctx, s);
     /* mem_send() goes from DATA frame to DATA frame by itself, through all that the windows
      * allow. */
     return h2->out->len >= h2->soft_max ? NGHTTP2_ERR_PAUSE : 0;
@@ -325,6 +362,26 @@ void tern__h2_consume(tern__h2 *h2, const tern__h2_stream *s, size_t n)
         nghttp2_session_consume_connection(h2->ng, n);
 }
 
+void tern__h2_hold(tern__h2 *h2, size_t n)
+{
+    h2->held += n;
+    if (h2->held <= TERN_LIMIT_CONNECTION_UNREAD_BYTES)
+        nghttp2_session_consume_connection(h2->ng, n);
+    else
+        h2->owed += n;
+}
+
+void tern__h2_release(tern__h2 *h2, const tern__h2_stream *s, size_t n)
+{
+    size_t back = n < h2->owed ? n : h2->owed;
+    h2->held -= n;
+    h2->owed -= back;
+    if (back)
+        nghttp2_session_consume_connection(h2->ng, back);
+    if (s && s->id)
+        nghttp2_session_consume_stream(h2->ng, s->id, n);
+}
+
 /* --- connection ------------------------------------------------------------------------------- */
 
 int tern__h2_goaway_notice(tern__h2 *h2)
@@ -335,8 +392,15 @@ int tern__h2_goaway_notice(tern__h2 *h2)
 
 int tern__h2_goaway_final(tern__h2 *h2, uint32_t error)
 {
+    return tern__h2_goaway_debug(h2, error, NULL);
+}
+
+int tern__h2_goaway_debug(tern__h2 *h2, uint32_t error, const char *debug)
+{
     int32_t last = nghttp2_session_get_last_proc_stream_id(h2->ng);
-    return nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, error, NULL, 0) ? -ENOMEM : 0;
+    int rv = nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE, last, error, (const uint8_t *)debug,
+                                   debug ? strlen(debug) : 0);
+    return rv ? -ENOMEM : 0;
 }
 
 int tern__h2_ping(tern__h2 *h2, uint64_t opaque)
@@ -358,5 +422,7 @@ bool tern__h2_ids_spent(tern__h2 *h2)
 }
 
 bool tern__h2_settings_acked(const tern__h2 *h2) { return h2->settings_acked; }
+
+uint32_t tern__h2_window(const tern__h2 *h2) { return h2->bdp.window; }
 
 const char *tern__h2_error_text(const tern__h2 *h2) { return h2->error; }

@@ -29,6 +29,13 @@ typedef struct tern__h2 tern__h2;
 #define TERN__H2_CANCEL 8u
 #define TERN__H2_ENHANCE_YOUR_CALM 11u
 
+/* What a PING of ours is for, as its opaque data: drain, behind the GOAWAY notice (gRFC A9);
+ * keepalive (A8); and the estimate of bandwidth x delay, which the session sends and understands by
+ * itself. */
+#define TERN__H2_PING_DRAIN UINT64_C(0x6e7261652d6e7264)
+#define TERN__H2_PING_KEEPALIVE UINT64_C(0x6c616b2d6e726574)
+#define TERN__H2_PING_BDP UINT64_C(0x7064622d6e726574)
+
 /* One header field to send. `fixed` says that name and value live for ever and stay the same from
  * call to call: they are not copied and may enter the HPACK table. Otherwise both are copied and
  * kept out of the table, where they would evict what is useful. */
@@ -74,19 +81,28 @@ typedef struct tern__h2_events {
     void (*on_data)(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len);
     /* END_STREAM on a DATA frame. */
     void (*on_end)(void *ctx, tern__h2_stream *s);
+    /* All that tern__h2_send() was given has left: more may follow. NULL: not wanted. */
+    void (*on_sent)(void *ctx, tern__h2_stream *s);
     /* The stream is gone; detached on return. error is the code of RST_STREAM, or NO_ERROR. */
     void (*on_close)(void *ctx, tern__h2_stream *s, uint32_t error);
     /* The connection. */
     void (*on_settings)(void *ctx);
     void (*on_goaway)(void *ctx, int32_t last_stream_id, uint32_t error, const char *debug,
                       size_t debug_len);
+    /* A PING of the layer above was acknowledged: TERN__H2_PING_DRAIN, TERN__H2_PING_KEEPALIVE, or
+     * whatever a peer makes up. */
     void (*on_ping_ack)(void *ctx, uint64_t opaque);
+    /* The peer sent a PING, which is answered by itself; `payload_sent`: since its last one HEADERS
+     * or DATA went to it. NULL: not wanted. */
+    void (*on_ping)(void *ctx, bool payload_sent);
 } tern__h2_events;
 
 typedef struct tern__h2_options {
     uint32_t concurrent_streams_max; /* server: what the peer may open */
-    uint32_t stream_window_bytes;
-    uint32_t connection_window_bytes;
+    uint32_t stream_window_bytes;     /* at first */
+    uint32_t connection_window_bytes; /* likewise */
+    uint32_t window_bytes_max;        /* to which both grow with the path (policy/bdp.h); not above
+                                         stream_window_bytes: they stay */
 } tern__h2_options;
 
 /* A new session with its SETTINGS (and preface) waiting to be taken, or NULL when out of memory.
@@ -128,6 +144,18 @@ typedef struct tern__h2_response {
 } tern__h2_response;
 int tern__h2_respond(tern__h2 *h2, tern__h2_stream *s, const tern__h2_response *r);
 
+/* A body in portions. The stream begins with tern__h2_request() (`last` false) or, on a server,
+ * with the headers here (0 or -ENOMEM). Then `data` (borrowed until sent) takes the place of what
+ * is left of the former portion: s->tx.off says how much of that has been sent. `last`: the body
+ * ends with it; a server's trailers then follow by tern__h2_send_end() instead. Fine for a stream
+ * that is not attached. */
+int tern__h2_respond_begin(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *headers,
+                           uint32_t n);
+void tern__h2_send(tern__h2 *h2, tern__h2_stream *s, const uint8_t *data, size_t len, bool last);
+/* The end, behind what is being sent: trailers, borrowed until on_close(). */
+void tern__h2_send_end(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *trailers,
+                       uint32_t n);
+
 /* Resets a stream and detaches it: no further event. Fine for a stream that is not attached. */
 void tern__h2_cancel(tern__h2 *h2, tern__h2_stream *s, uint32_t error);
 /* Resets it but leaves it attached: on_close() follows. */
@@ -137,10 +165,19 @@ void tern__h2_reset(tern__h2 *h2, tern__h2_stream *s, uint32_t error);
  * connection's. */
 void tern__h2_consume(tern__h2 *h2, const tern__h2_stream *s, size_t n);
 
+/* The same in two steps, for payload that waits for the program. hold() in on_data(): the bytes are
+ * kept; the stream's window stays shut for them, the connection's opens until so much is held that
+ * the limit is reached (TERN_LIMIT_CONNECTION_UNREAD_BYTES). release() when the program has taken
+ * them, or when they are dropped (s NULL or not attached: only the connection's side is left). */
+void tern__h2_hold(tern__h2 *h2, size_t n);
+void tern__h2_release(tern__h2 *h2, const tern__h2_stream *s, size_t n);
+
 /* Graceful shutdown of a server (gRFC A9): notice is GOAWAY(2^31-1) and a PING; when its ack comes,
  * final is GOAWAY with the last stream id that was begun. */
 int tern__h2_goaway_notice(tern__h2 *h2);
 int tern__h2_goaway_final(tern__h2 *h2, uint32_t error);
+/* The same with a word for the peer's log ("too_many_pings"; NULL: none). */
+int tern__h2_goaway_debug(tern__h2 *h2, uint32_t error, const char *debug);
 int tern__h2_ping(tern__h2 *h2, uint64_t opaque);
 
 /* Peer's MAX_CONCURRENT_STREAMS; whether so many stream ids are used that the connection should be
@@ -148,6 +185,9 @@ int tern__h2_ping(tern__h2 *h2, uint64_t opaque);
 uint32_t tern__h2_peer_streams_max(tern__h2 *h2);
 bool tern__h2_ids_spent(tern__h2 *h2);
 bool tern__h2_settings_acked(const tern__h2 *h2);
+
+/* The receive window of a stream as it was last announced, bytes. */
+uint32_t tern__h2_window(const tern__h2 *h2);
 
 /* A sentence about why feed or take failed or the session ended itself; "" if it did not. */
 const char *tern__h2_error_text(const tern__h2 *h2);

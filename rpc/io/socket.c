@@ -106,10 +106,10 @@ int tern__socket_accept(int fd, tern__address *ret_peer)
     return c;
 }
 
-long tern__socket_read(int fd, uint8_t *to, size_t cap)
+long tern__socket_read(tern__socket *s, uint8_t *to, size_t cap)
 {
     for (;;) {
-        ssize_t n = recv(fd, to, cap, MSG_DONTWAIT);
+        ssize_t n = recv(s->fd, to, cap, MSG_DONTWAIT);
         if (n >= 0)
             return n;
         if (errno != EINTR)
@@ -130,16 +130,16 @@ int tern__socket_set_receive_timeout(int fd, int64_t ns)
     return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) ? -errno : 0;
 }
 
-long tern__socket_read_blocking(int fd, uint8_t *to, size_t cap)
+long tern__socket_read_blocking(const tern__socket *s, uint8_t *to, size_t cap)
 {
-    ssize_t n = recv(fd, to, cap, 0);
+    ssize_t n = recv(s->fd, to, cap, 0);
     return n >= 0 ? n : errno == EINTR ? -EAGAIN : -errno;
 }
 
-int tern__socket_flush(int fd, tern__buf *out)
+int tern__socket_flush(tern__socket *s, tern__buf *out)
 {
     while (out->len) {
-        ssize_t n = send(fd, tern__buf_head(out), out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(s->fd, tern__buf_head(out), out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0)
             tern__buf_consume(out, (size_t)n);
         else if (errno == EAGAIN)
@@ -148,4 +148,23 @@ int tern__socket_flush(int fd, tern__buf *out)
             return -errno;
     }
     return 1;
+}
+
+size_t tern__socket_unsent(const tern__socket *s)
+{
+    (void)s;
+    return 0;
+}
+
+const char *tern__socket_reason(const tern__socket *s, long error)
+{
+    (void)s;
+    return strerror((int)-error);
+}
+
+void tern__socket_close(tern__socket *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
 }

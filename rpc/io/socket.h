@@ -1,5 +1,8 @@
 /* Sockets: non-blocking, close-on-exec, TCP_NODELAY. Results are file descriptors or negative
- * errno. */
+ * errno.
+ *
+ * A connection is a tern__socket: a descriptor, and TLS on top of it or not. Whoever reads and
+ * writes need not know which: the functions below do what is due. */
 #ifndef TERN__IO_SOCKET_H
 #define TERN__IO_SOCKET_H
 
@@ -9,6 +12,14 @@
 
 #include "base/buf.h"
 #include "io/address.h"
+
+struct tern__tls;
+
+/* A connection; fd may be polled. A zeroed `tls` is cleartext. */
+typedef struct tern__socket {
+    int fd;
+    struct tern__tls *tls; /* owned; NULL: cleartext */
+} tern__socket;
 
 /* Begins a connection. *ret_pending says that it is under way (wait for POLLOUT, then look at
  * tern__socket_error()). Returns the descriptor or -errno. */
@@ -26,15 +37,21 @@ void tern__socket_stop_listening(int *fd, const tern__address *bound);
 int tern__socket_accept(int fd, tern__address *ret_peer);
 
 /* Reads up to `cap` bytes: > 0 bytes, 0 end of the stream, -EAGAIN, or another -errno. */
-long tern__socket_read(int fd, uint8_t *to, size_t cap);
+long tern__socket_read(tern__socket *s, uint8_t *to, size_t cap);
 /* For a socket whose only reader may sleep in the read itself, which saves the poll: blocking mode
  * (the functions above and below do not block even so), a limit of the wait (0: none), and the
  * read, which gives -EAGAIN when the limit is over or a signal came. 0 or -errno. */
 int tern__socket_set_blocking(int fd);
 int tern__socket_set_receive_timeout(int fd, int64_t ns);
-long tern__socket_read_blocking(int fd, uint8_t *to, size_t cap);
-/* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full,
- * -errno. */
-int tern__socket_flush(int fd, tern__buf *out);
+long tern__socket_read_blocking(const tern__socket *s, uint8_t *to, size_t cap);
+/* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full (wait
+ * for POLLOUT), -errno. */
+int tern__socket_flush(tern__socket *s, tern__buf *out);
+/* Bytes that left `out` and wait in the socket's own buffers: flush again. */
+size_t tern__socket_unsent(const tern__socket *s);
+/* What a negative result of the functions above means, in words; borrowed from `s`. */
+const char *tern__socket_reason(const tern__socket *s, long error);
+/* Closes it; s->fd becomes -1. */
+void tern__socket_close(tern__socket *s);
 
 #endif

@@ -195,7 +195,7 @@ static const tern__h2_events events = {
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-tern__conn *tern__conn_new(tern__loop *loop, int fd, const tern__address *peer)
+tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
 {
     const tern__h2_options opt = {
         .concurrent_streams_max = loop->server->opt.concurrent_streams_max,
@@ -207,20 +207,20 @@ tern__conn *tern__conn_new(tern__loop *loop, int fd, const tern__address *peer)
     int64_t until = tern__time_add(tern__clock_now(),
                                    tern__ms_to_ns(loop->server->opt.handshake_timeout_ms));
     if (!c) {
-        close(fd);
+        close(a->fd);
         return NULL;
     }
     c->loop = loop;
-    c->fd = fd;
+    c->sock.fd = a->fd;
     tern__list_init(&c->calls);
     tern__list_init(&c->dirty_node);
-    tern__address_text(peer, c->peer);
+    tern__address_text(&a->peer, c->peer);
     c->h2 = tern__h2_new(true, &opt, &events, c, &loop->pool);
     if (!c->h2 || tern__heap_insert(&loop->timers, &c->timer, until) ||
-        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &ev)) {
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, a->fd, &ev)) {
         tern__heap_remove(&loop->timers, &c->timer);
         tern__h2_free(c->h2);
-        close(fd);
+        tern__socket_close(&c->sock);
         free(c);
         return NULL;
     }
@@ -247,7 +247,7 @@ void tern__conn_free(tern__conn *c)
     tern__list_remove(&c->dirty_node);
     tern__h2_free(c->h2);
     tern__buf_deinit(&c->out);
-    close(c->fd); /* leaves epoll by itself */
+    tern__socket_close(&c->sock); /* leaves epoll by itself */
     free(c);
     l->n_conns--;
     atomic_fetch_sub(&l->server->n_conns, 1);
@@ -258,7 +258,7 @@ void tern__conn_free(tern__conn *c)
 bool tern__conn_readable(tern__conn *c)
 {
     tern__loop *l = c->loop;
-    long n = tern__socket_read(c->fd, l->read_buf, TERN__LOOP_READ_BYTES);
+    long n = tern__socket_read(&c->sock, l->read_buf, TERN__LOOP_READ_BYTES);
     if (n == -EAGAIN)
         return true;
     if (n <= 0) {
@@ -279,7 +279,7 @@ static void set_interest(tern__conn *c, bool out, bool paused)
         return;
     struct epoll_event ev = { .data.ptr = c };
     ev.events = (paused ? 0u : (uint32_t)EPOLLIN) | (out ? (uint32_t)EPOLLOUT : 0u);
-    epoll_ctl(c->loop->epoll_fd, EPOLL_CTL_MOD, c->fd, &ev);
+    epoll_ctl(c->loop->epoll_fd, EPOLL_CTL_MOD, c->sock.fd, &ev);
     c->want_out = out;
     c->paused = paused;
 }
@@ -305,7 +305,7 @@ bool tern__conn_flush(tern__conn *c)
     for (;;) {
         int more = tern__h2_take(c->h2, &c->out, TERN_LIMIT_OUTBOUND_BYTES);
         size_t before = c->out.len;
-        int rv = tern__socket_flush(c->fd, &c->out);
+        int rv = tern__socket_flush(&c->sock, &c->out);
         progress |= c->out.len != before;
         if (rv < 0 || (more < 0 && rv == 1)) {
             tern__conn_free(c);

@@ -11,11 +11,12 @@
 #include "base/list.h"
 #include "h2/session.h"
 #include "io/address.h"
+#include "io/socket.h"
 #include "server/call.h"
 
 typedef struct tern__conn {
     struct tern__loop *loop;
-    int fd;
+    tern__socket sock;
     tern__h2 *h2;
     tern__buf out;
     tern__list node;       /* in the loop's connections */
@@ -31,8 +32,15 @@ typedef struct tern__conn {
     char peer[TERN__ADDRESS_TEXT_MAX];
 } tern__conn;
 
+/* A socket that was accepted. */
+typedef struct tern__accepted {
+    int fd;
+    struct tern_tls_server *tls; /* of its listener, borrowed; NULL: cleartext */
+    tern__address peer;
+} tern__accepted;
+
 /* Takes a socket over; NULL when out of memory (the socket is closed). */
-tern__conn *tern__conn_new(struct tern__loop *loop, int fd, const tern__address *peer);
+tern__conn *tern__conn_new(struct tern__loop *loop, const tern__accepted *a);
 /* Closes it: calls in handlers are cancelled and live on without a stream, the others are freed. */
 void tern__conn_free(tern__conn *c);
 

@@ -57,9 +57,8 @@ void tern__loop_deinit(tern__loop *l)
     while (!tern__list_empty(&l->conns))
         tern__conn_free(TERN__CONTAINER(l->conns.next, tern__conn, node));
     for (uint32_t i = 0; i < l->n_inbox; i++)
-        close(l->inbox[i]);
+        close(l->inbox[i].fd);
     free(l->inbox);
-    free(l->inbox_peers);
     free(l->read_buf);
     tern__heap_deinit(&l->timers);
     tern__heap_deinit(&l->deadlines);
@@ -114,27 +113,22 @@ void tern__loop_post(tern__loop *l, tern_server_call *call)
     atomic_fetch_sub(&l->posting, 1);
 }
 
-int tern__loop_hand_over(tern__loop *l, int fd, const tern__address *peer)
+int tern__loop_hand_over(tern__loop *l, const tern__accepted *a)
 {
     int rv = 0;
     pthread_mutex_lock(&l->inbox_lock);
     if (l->n_inbox == l->inbox_cap) {
         uint32_t cap = l->inbox_cap ? 2 * l->inbox_cap : 16;
-        int *fds = cap <= INBOX_MAX ? realloc(l->inbox, cap * sizeof *fds) : NULL;
-        if (fds)
-            l->inbox = fds;
-        tern__address *peers = fds ? realloc(l->inbox_peers, cap * sizeof *peers) : NULL;
-        if (peers) {
-            l->inbox_peers = peers;
+        tern__accepted *grown = cap <= INBOX_MAX ? realloc(l->inbox, cap * sizeof *grown) : NULL;
+        if (grown) {
+            l->inbox = grown;
             l->inbox_cap = cap;
         } else {
             rv = -ENOMEM;
         }
     }
-    if (!rv) {
-        l->inbox[l->n_inbox] = fd;
-        l->inbox_peers[l->n_inbox++] = *peer;
-    }
+    if (!rv)
+        l->inbox[l->n_inbox++] = *a;
     pthread_mutex_unlock(&l->inbox_lock);
     if (!rv)
         tern__loop_wake(l);
@@ -146,9 +140,9 @@ static void take_inbox(tern__loop *l)
     pthread_mutex_lock(&l->inbox_lock);
     for (uint32_t i = 0; i < l->n_inbox; i++) {
         if (l->draining)
-            close(l->inbox[i]);
+            close(l->inbox[i].fd);
         else
-            tern__conn_new(l, l->inbox[i], &l->inbox_peers[i]);
+            tern__conn_new(l, &l->inbox[i]);
     }
     l->n_inbox = 0;
     pthread_mutex_unlock(&l->inbox_lock);
@@ -189,20 +183,20 @@ static void stop_listening(tern__loop *l)
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
 }
 
-static void place(tern__loop *l, int fd, const tern__address *peer)
+static void place(tern__loop *l, const tern__accepted *a)
 {
     tern_server *srv = l->server;
     if (atomic_load(&srv->n_conns) >= srv->opt.connections_max) {
         TERN__LOG(TERN_LOG_WARNING, "a connection was closed at once: there are %u already "
                                     "(connections_max)", srv->opt.connections_max);
-        close(fd);
+        close(a->fd);
         return;
     }
     tern__loop *to = &srv->loops[l->next_loop++ % srv->n_loops];
     if (to == l)
-        tern__conn_new(l, fd, peer);
-    else if (tern__loop_hand_over(to, fd, peer))
-        close(fd);
+        tern__conn_new(l, a);
+    else if (tern__loop_hand_over(to, a))
+        close(a->fd);
 }
 
 static void accept_all(tern__loop *l)
@@ -210,8 +204,8 @@ static void accept_all(tern__loop *l)
     tern_server *srv = l->server;
     for (uint32_t i = 0; i < srv->n_listeners; i++) {
         for (int n = 0; n < ACCEPTS_PER_TURN; n++) {
-            tern__address peer;
-            int fd = tern__socket_accept(srv->listeners[i].fd, &peer);
+            tern__accepted a = { .tls = srv->listeners[i].tls };
+            int fd = a.fd = tern__socket_accept(srv->listeners[i].fd, &a.peer);
             if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
                 TERN__LOG(TERN_LOG_WARNING, "cannot accept connections: %s; pausing",
                           strerror(-fd));
@@ -222,7 +216,7 @@ static void accept_all(tern__loop *l)
             if (fd == -EAGAIN)
                 break;
             if (fd >= 0)
-                place(l, fd, &peer);
+                place(l, &a);
         }
     }
 }

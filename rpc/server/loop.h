@@ -50,8 +50,7 @@ typedef struct tern__loop {
     atomic_bool sleeping;             /* in epoll_wait, or about to: wants a wake-up */
     atomic_bool poked;                /* somebody wants the loop to look around */
     pthread_mutex_t inbox_lock;
-    int *inbox;                       /* accepted sockets handed over by loop 0 */
-    tern__address *inbox_peers;
+    tern__accepted *inbox;            /* sockets handed over by loop 0 */
     uint32_t n_inbox, inbox_cap;
 } tern__loop;
 
@@ -74,6 +73,6 @@ void tern__loop_dirty(tern__loop *l, tern__conn *c);
 /* From any thread: a call's handler is done; look around; a socket to take over (0 or -ENOMEM). */
 void tern__loop_post(tern__loop *l, tern_server_call *call);
 void tern__loop_wake(tern__loop *l);
-int tern__loop_hand_over(tern__loop *l, int fd, const tern__address *peer);
+int tern__loop_hand_over(tern__loop *l, const tern__accepted *a);
 
 #endif

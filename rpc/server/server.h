@@ -29,6 +29,7 @@ struct tern_server {
     tern__strmap services;   /* name → tern__server_service */
     struct {
         int fd;
+        struct tern_tls_server *tls; /* NULL: cleartext */
         tern__address address;
     } listeners[TERN_LIMIT_LISTENERS];
     uint32_t n_listeners;

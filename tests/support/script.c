@@ -166,7 +166,7 @@ static bool send_all(script *s)
 
 static void converse(script *s)
 {
-    const tern__h2_options opt = { 100, 65535, 65535 };
+    const tern__h2_options opt = { 100, 65535, 65535, 0 };
     uint8_t buf[16384];
     s->h2 = tern__h2_new(true, &opt, &events, s, &s->pool);
     s->hang_up = false;

@@ -12,6 +12,7 @@
 
 #include <tern/export.h>
 #include <tern/status.h>
+#include <tern/tls.h>
 
 TERN_BEGIN_DECLS
 
@@ -60,6 +61,9 @@ typedef struct tern_channel_options {
     uint32_t reconnect_backoff_ms_max; /* 120,000 */
     size_t receive_message_bytes_max;  /* 4 MiB */
     uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
+    tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
+                               have a certificate for the authority's host: the target's, or of
+                               `authority`; for an address without a name, for that address. */
     tern_retry_options retry;
     tern_breaker_options breaker;
     /* Called after each change of the breaker's state, with no lock held, from a calling thread;
@@ -81,6 +85,7 @@ typedef struct tern_channel_stats {
     uint64_t breaker_opened;
     uint64_t breaker_rejected;  /* calls refused by the breaker */
     uint64_t connects;          /* connections established */
+    uint64_t tls_resumed;       /* of them with TLS, by resuming an earlier session */
     tern_breaker_state breaker;
 } tern_channel_stats;
 
@@ -101,6 +106,10 @@ TERN_API tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms,
 
 /* Writes the counters into *ret. */
 TERN_API void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret);
+
+/* Who the server is: of the newest connection that is up. NULL without one, and without TLS. Give
+ * it back with tern_peer_identity_unref(). Any thread. */
+TERN_API const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch);
 
 /* The target as given. Borrowed. */
 TERN_API const char *tern_channel_target(const tern_channel *ch);

@@ -4,10 +4,26 @@
 #ifndef TERN_LIMITS_H
 #define TERN_LIMITS_H
 
+#include <stdint.h>
+
 /* --- messages and metadata --- */
 
 /* Bytes of one received message, after decompression: RESOURCE_EXHAUSTED. (gRPC's default.) */
 #define TERN_LIMIT_RECEIVE_MESSAGE_BYTES (4u * 1024 * 1024)
+/* Messages of fewer bytes are not compressed by TERN_COMPRESS_AUTO: they travel in one packet either
+ * way, and what could be saved is not worth the microseconds. */
+#define TERN_LIMIT_COMPRESS_BYTES_MIN 256u
+/* Largest window of a received zstd frame, log2 of bytes (8 MiB): INTERNAL. (RFC 9659; RFC 8878,
+ * 3.1.1.1.2.) */
+#define TERN_LIMIT_ZSTD_WINDOW_LOG 23
+/* Blocks of a received compressed message: so many, and one more for each so many bytes that it may
+ * decompress to: INTERNAL. (Honest blocks hold kilobytes. A block costs microseconds to begin, even
+ * with nothing in it: without this 4 MiB of empty ones keep a CPU busy for half a second.) */
+#define TERN_LIMIT_COMPRESSED_BLOCKS 1024u
+#define TERN_LIMIT_COMPRESSED_BLOCK_BYTES 256u
+/* Compression contexts that a process keeps for the next messages while none is being compressed or
+ * decompressed; further ones are freed after use. */
+#define TERN_LIMIT_CODECS_IDLE 4u
 /* Bytes of a header or trailer list, name + value + 32 each (RFC 9113, 6.5.2): RESOURCE_EXHAUSTED.
  * (grpc-core: 8 KiB soft, 16 KiB hard.) */
 #define TERN_LIMIT_HEADER_LIST_BYTES (16u * 1024)
@@ -39,17 +55,56 @@
 /* Flow-control windows announced, bytes, per stream and per connection. */
 #define TERN_LIMIT_STREAM_WINDOW_BYTES (256u * 1024)
 #define TERN_LIMIT_CONNECTION_WINDOW_BYTES (1024u * 1024)
+/* Bytes of messages that one stream may have waiting to be sent: a send beyond it waits. (gRPC C++
+ * and Go: 64 KiB.) */
+#define TERN_LIMIT_STREAM_SEND_BYTES (64u * 1024)
+/* Bytes received on a connection and not yet taken by the program, over all its streams: beyond it
+ * the connection's window opens only as the program reads, so that many streams that nobody reads
+ * cannot fill the memory. */
+#define TERN_LIMIT_CONNECTION_UNREAD_BYTES (4u * 1024 * 1024)
 /* Bytes queued for a peer that does not read: reading from it pauses until it does. */
 #define TERN_LIMIT_OUTBOUND_BYTES (256u * 1024)
 /* A peer that takes nothing of what is queued for it for so long is closed, ms. */
 #define TERN_LIMIT_OUTBOUND_STALL_MS 30000u
+/* Largest receive window, bytes: windows grow up to it as bandwidth x delay asks for. (grpc-go's and
+ * grpc-core's bound of the same estimate: 16 MiB.) */
+#define TERN_LIMIT_WINDOW_BYTES_MAX (16u * 1024 * 1024)
 /* Share of the 2^31 stream ids after which a connection is replaced, percent. */
 #define TERN_LIMIT_STREAM_ID_PERCENT 75u
+
+/* --- keeping and ending connections --- */
+
+/* In an option of this kind: never, no limit. */
+#define TERN_NEVER_MS UINT32_MAX
+/* Client: shortest silence before a keepalive PING, ms; less is brought to it. (gRFC A8: 10 s.) */
+#define TERN_LIMIT_KEEPALIVE_MS_MIN 10000u
+/* Silence after a keepalive PING that ends the connection, ms: UNAVAILABLE for its calls. Also
+ * TCP_USER_TIMEOUT while keepalive is on. (A8, A9, A18: 20 s.) */
+#define TERN_LIMIT_KEEPALIVE_TIMEOUT_MS 20000u
+/* Server: silence before its own keepalive PING, ms. (A9: 2 h.) */
+#define TERN_LIMIT_SERVER_KEEPALIVE_MS 7200000u
+/* Server: a client's PINGs may come so far apart, ms: with calls, and without; sooner ones are
+ * strikes, and one strike more than so many is GOAWAY ENHANCE_YOUR_CALM "too_many_pings". (A8: 5 min,
+ * 2 h, 2.) */
+#define TERN_LIMIT_PERMIT_KEEPALIVE_MS 300000u
+#define TERN_LIMIT_PERMIT_IDLE_KEEPALIVE_MS 7200000u
+#define TERN_LIMIT_PING_STRIKES 2u
+/* Spread of the longest life of a server's connection, percent either way. (A9: 10.) */
+#define TERN_LIMIT_AGE_JITTER_PERCENT 10
+/* How long a server waits for the acknowledgement of the PING behind its first GOAWAY, ms: then the
+ * second one goes all the same. (grpc-core: 20 s.) */
+#define TERN_LIMIT_DRAIN_PING_MS 20000u
+/* Client: a connection without calls is closed after so long, ms. (grpc-core, -go, -java: 30 min.) */
+#define TERN_LIMIT_IDLE_TIMEOUT_MS 1800000u
 
 /* --- client --- */
 
 /* One attempt to connect, ms: UNAVAILABLE. (gRPC connection-backoff.md: 20 s.) */
 #define TERN_LIMIT_CONNECT_TIMEOUT_MS 20000u
+/* From one address to the next while the former has not answered, ms. (RFC 8305, gRFC A61: 250.) */
+#define TERN_LIMIT_CONNECT_STAGGER_MS 250u
+/* Answer of an HTTP proxy to CONNECT, bytes: UNAVAILABLE. (As a header list.) */
+#define TERN_LIMIT_PROXY_ANSWER_BYTES (16u * 1024)
 /* Pause after a failed connect: first, growth, jitter, cap. (connection-backoff.md.) */
 #define TERN_LIMIT_RECONNECT_BACKOFF_MS 1000u
 #define TERN_LIMIT_RECONNECT_BACKOFF_MULTIPLIER 1.6
@@ -64,6 +119,23 @@
 #define TERN_LIMIT_TRANSPARENT_RETRIES 64u
 /* Addresses kept for one target; further ones are ignored. */
 #define TERN_LIMIT_ADDRESSES 64u
+
+/* --- TLS --- */
+
+/* Bytes of one PEM file or text: INVALID_ARGUMENT. (Debian's bundle of all roots: 0.2 MiB.) */
+#define TERN_LIMIT_TLS_PEM_BYTES (4u * 1024 * 1024)
+/* Certificates of one server, the first included, that are chosen by SNI: INVALID_ARGUMENT. */
+#define TERN_LIMIT_TLS_CERTIFICATES 64u
+/* Certificates in a chain, its root included; a longer one is not trusted: UNAVAILABLE. */
+#define TERN_LIMIT_TLS_CHAIN 10u
+/* Names of a peer's certificate that are kept, of each kind, and their bytes in all. */
+#define TERN_LIMIT_TLS_NAMES 64u
+#define TERN_LIMIT_TLS_IDENTITY_BYTES (16u * 1024)
+/* Bytes that a TLS session has to answer by itself (key updates) to a peer that reads nothing:
+ * connection error. */
+#define TERN_LIMIT_TLS_UNSENT_BYTES (128u * 1024)
+/* Files of certificates are looked at so often at most, ms. */
+#define TERN_LIMIT_TLS_RELOAD_MS 10000u
 
 /* --- server --- */
 

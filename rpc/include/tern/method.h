@@ -29,19 +29,21 @@ typedef enum tern_idempotency {
     TERN_IDEMPOTENT = 2
 } tern_idempotency;
 
-/* Calls one member of a handler table; NULL members answer TERN_UNIMPLEMENTED. Generated. */
-typedef tern_code (*tern_unary_invoke)(const void *handlers, void *self, tern_server_call *call,
+/* Calls one member of a handler table; NULL members answer TERN_UNIMPLEMENTED. `request` is NULL
+ * where the client streams, `response` where the server does: those messages go through the call.
+ * Generated. */
+typedef tern_code (*tern_invoke)(const void *handlers, void *self, tern_server_call *call,
                                        const void *request, void *response);
 
 /* One method. `request_type` and `response_type` belong to the serializer: generated code puts
- * ProtobufCMessageDescriptor pointers there. `invoke` is NULL for streaming methods. */
+ * ProtobufCMessageDescriptor pointers there. */
 typedef struct tern_method {
     const char *path; /* "/pkg.Service/Method", exactly as on the wire */
     tern_method_kind kind;
     tern_idempotency idempotency;
     const void *request_type;
     const void *response_type;
-    tern_unary_invoke invoke;
+    tern_invoke invoke;
 } tern_method;
 
 /* One service: its full name ("pkg.Service") and its methods in the order of the .proto. */

@@ -16,6 +16,7 @@
 #include <tern/metadata.h>
 #include <tern/method.h>
 #include <tern/status.h>
+#include <tern/tls.h>
 
 TERN_BEGIN_DECLS
 
@@ -68,6 +69,12 @@ TERN_API void tern_server_set_execution(tern_server *srv, const char *service, t
 TERN_API tern_code tern_server_listen(tern_server *srv, const char *address, uint16_t *ret_port,
                                       tern_status *reterr);
 
+/* The same for TLS with the certificates of `tls`, of which the server takes a reference. A server
+ * may listen with TLS on some addresses and in cleartext on others. */
+TERN_API tern_code tern_server_listen_tls(tern_server *srv, const char *address,
+                                          tern_tls_server *tls, uint16_t *ret_port,
+                                          tern_status *reterr);
+
 /* Starts the event loops on threads of their own and returns. */
 TERN_API tern_code tern_server_start(tern_server *srv, tern_status *reterr);
 
@@ -113,6 +120,10 @@ TERN_API const tern_metadata *tern_server_call_metadata(const tern_server_call *
 /* The client's address as a target ("ipv4:127.0.0.1:4711", "unix:"); borrowed. */
 TERN_API const char *tern_server_call_peer(const tern_server_call *call);
 
+/* Who the client is, by its TLS certificate; borrowed for the call. NULL when it gave none or the
+ * connection is in cleartext. */
+TERN_API const tern_peer_identity *tern_server_call_peer_identity(const tern_server_call *call);
+
 /* The method being served; borrowed. */
 TERN_API const tern_method *tern_server_call_method(const tern_server_call *call);
 
@@ -132,6 +143,26 @@ TERN_API tern_metadata *tern_server_call_trailing_metadata(tern_server_call *cal
  * gone. This is how a handler shares one commit among many requests without a thread for each. */
 TERN_API void tern_server_call_defer(tern_server_call *call);
 TERN_API void tern_server_call_finish(tern_server_call *call, tern_code code);
+
+/* --- streams, within a handler ---------------------------------------------------------------- */
+
+/* A handler of a streaming method receives and sends messages by these; generated stubs offer of
+ * them what the method allows. The call ends when the handler returns (or finishes a deferred
+ * call): its code is the status. One thread may send while another receives. */
+
+/* Waits for the client's next message: *ret (borrowed until the next receive or the end of the
+ * call; never NULL) and *ret_len. False: the client has sent all, or the call is over
+ * (tern_context_error() of its context tells: CANCELLED, DEADLINE_EXCEEDED), or what came was no
+ * message; in the last case the call ends with the fitting status whatever the handler returns. */
+TERN_API bool tern_server_call_recv(tern_server_call *call, const void **ret, size_t *ret_len);
+
+/* Sends one message, copied. Blocks while TERN_LIMIT_STREAM_SEND_BYTES wait for the client to take
+ * them (back-pressure). The first one sends the headers with the initial metadata. False: the call
+ * is over, nobody will read it. */
+TERN_API bool tern_server_call_send(tern_server_call *call, const void *message, size_t len);
+
+/* Sends the headers with the initial metadata before there is a message. False as above. */
+TERN_API bool tern_server_call_send_headers(tern_server_call *call);
 
 /* Says that this thread is about to block (disk, lock, sleep), so that another one takes the event
  * loop over at once instead of after TERN_LIMIT_SLOW_HANDLER_US. Harmless outside handlers. Tern's

@@ -5,6 +5,7 @@
 
 #include <tern/call.h>
 #include <tern/channel.h>
+#include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/health.h>
 #include <tern/limits.h>
@@ -13,6 +14,8 @@
 #include <tern/method.h>
 #include <tern/server.h>
 #include <tern/status.h>
+#include <tern/stream.h>
+#include <tern/tls.h>
 #include <tern/version.h>
 
 #endif

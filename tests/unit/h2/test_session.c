@@ -160,7 +160,7 @@ static const tern__h2_events client_events = {
     .on_goaway = on_goaway,
 };
 
-static tern__h2_options options = { 10, 65535, 65535 };
+static tern__h2_options options = { 10, 65535, 65535, 0 };
 
 static bool start(void)
 {

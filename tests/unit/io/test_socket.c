@@ -53,17 +53,17 @@ static void test_tcp_pair(void **state)
     assert_int_not_equal(bound.u.in.sin_port, 0);
     assert_int_equal(tern__socket_accept(fd, &peer), -EAGAIN);
     join(fd, &bound, &client, &server);
-    assert_int_equal(tern__socket_read(server, in, sizeof in), -EAGAIN);
+    assert_int_equal(tern__socket_read(&(tern__socket){ .fd = server }, in, sizeof in), -EAGAIN);
     tern__buf out = { 0 };
     assert_int_equal(tern__buf_append(&out, "hello", 5), 0);
-    assert_int_equal(tern__socket_flush(client, &out), 1);
+    assert_int_equal(tern__socket_flush(&(tern__socket){ .fd = client }, &out), 1);
     assert_int_equal(out.len, 0);
     wait_for(server, POLLIN);
-    assert_int_equal(tern__socket_read(server, in, sizeof in), 5);
+    assert_int_equal(tern__socket_read(&(tern__socket){ .fd = server }, in, sizeof in), 5);
     assert_memory_equal(in, "hello", 5);
     close(client);
     wait_for(server, POLLIN);
-    assert_int_equal(tern__socket_read(server, in, sizeof in), 0);
+    assert_int_equal(tern__socket_read(&(tern__socket){ .fd = server }, in, sizeof in), 0);
     close(server);
     tern__socket_stop_listening(&fd, &bound);
     assert_int_equal(fd, -1);
@@ -141,25 +141,26 @@ static void test_flush_stops_when_full(void **state)
     for (size_t i = 0; i < total; i++)
         p[i] = (uint8_t)(i * 31 >> 8);
     out.len = total;
-    assert_int_equal(tern__socket_flush(client, &out), 0);
+    assert_int_equal(tern__socket_flush(&(tern__socket){ .fd = client }, &out), 0);
     assert_true(out.len > 0 && out.len < total);
     size_t got = 0;
     int rv = 0;
     while (got < total) {
         uint8_t in[65536];
-        long n = tern__socket_read(server, in, sizeof in);
+        long n = tern__socket_read(&(tern__socket){ .fd = server }, in, sizeof in);
         for (long i = 0; i < n; i++)
             if (in[i] != (uint8_t)((got + (size_t)i) * 31 >> 8))
                 fail_msg("byte %zu is wrong", got + (size_t)i);
         if (n > 0)
             got += (size_t)n;
-        rv = tern__socket_flush(client, &out);
+        rv = tern__socket_flush(&(tern__socket){ .fd = client }, &out);
         assert_true(rv >= 0);
     }
     assert_int_equal(rv, 1);
     close(server);
     assert_int_equal(tern__buf_append(&out, "x", 1), 0);
-    assert_int_equal(tern__socket_flush(client, &out), -EPIPE); /* and no SIGPIPE */
+    /* and no SIGPIPE */
+    assert_int_equal(tern__socket_flush(&(tern__socket){ .fd = client }, &out), -EPIPE);
     close(client);
     close(fd);
     tern__buf_deinit(&out);

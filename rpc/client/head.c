@@ -1,0 +1,77 @@
+/* See head.h. */
+#include "client/head.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <tern/limits.h>
+
+#include "base/sanitize.h"
+#include "base/time.h"
+#include "wire/metadata.h"
+
+static tern_code add_metadata(tern__head *h, const tern_metadata *md, tern_status *reterr)
+{
+    size_t n = tern_metadata_count(md);
+    if (n > TERN_LIMIT_HEADER_FIELDS ||
+        (n && tern__metadata_wire_size(md) > TERN_LIMIT_HEADER_LIST_BYTES))
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "the request's metadata is larger than the limit of %u bytes and %u "
+                               "pairs",
+                               TERN_LIMIT_HEADER_LIST_BYTES, TERN_LIMIT_HEADER_FIELDS);
+    for (size_t i = 0; i < n; i++) {
+        const tern_metadata_entry *e = tern_metadata_at(md, i);
+        const char *value;
+        size_t len;
+        if (tern__metadata_wire_value(e, &h->arena, &value, &len))
+            return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                                   "out of memory for the request's metadata");
+        h->fields[h->n_fields++] = (tern__h2_field){ e->key, value, (uint32_t)strlen(e->key),
+                                                     (uint32_t)len, false };
+    }
+    return TERN_OK;
+}
+
+tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_method *method,
+                          const tern_metadata *metadata, int64_t deadline, tern_status *reterr)
+{
+    uint32_t n = 0;
+    tern__h2_field *f = h->fields;
+    tern__arena_init(&h->arena, h->first_block, sizeof h->first_block, 0);
+    h->timeout_at = h->attempts_at = 0;
+    f[n++] = ch->method;
+    f[n++] = ch->scheme;
+    f[n++] = (tern__h2_field){ ":path", method->path, 5, (uint32_t)strlen(method->path), true };
+    f[n++] = ch->authority_field;
+    if (deadline != TERN__TIME_NEVER) {
+        h->timeout_at = n;
+        f[n++] = (tern__h2_field){ "grpc-timeout", h->timeout_text, 12, 0, false };
+    }
+    f[n++] = ch->te;
+    f[n++] = ch->content_type;
+    f[n++] = ch->user_agent_field;
+    h->n_fields = n;
+    return add_metadata(h, metadata, reterr);
+}
+
+void tern__head_deinit(tern__head *h)
+{
+    tern__arena_deinit(&h->arena);
+    TERN__UNPOISON(h->first_block, sizeof h->first_block); /* the stack goes on to other uses */
+}
+
+void tern__head_update(tern__head *h, int64_t now, int64_t deadline, uint32_t former_attempts)
+{
+    if (h->timeout_at) {
+        int64_t left = deadline > now ? deadline - now : 1;
+        h->fields[h->timeout_at].value_len =
+            (uint32_t)tern__timeout_encode(left, h->timeout_text);
+    }
+    if (former_attempts) {
+        if (!h->attempts_at)
+            h->attempts_at = h->n_fields++;
+        int len = snprintf(h->attempts_text, sizeof h->attempts_text, "%u", former_attempts & 0xff);
+        h->fields[h->attempts_at] = (tern__h2_field){ "grpc-previous-rpc-attempts",
+                                                      h->attempts_text, 26, (uint32_t)len, false };
+    }
+}

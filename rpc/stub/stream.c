@@ -1,0 +1,168 @@
+/* The client's side of generated stubs for streams: typed messages over tern_stream. A received
+ * message lives in an arena that is emptied at the next receive: no malloc for a small one. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tern/stub.h>
+
+#include "base/arena.h"
+#include "base/sanitize.h"
+#include "client/streaming.h"
+#include "stub/budget.h"
+#include "stub/codec.h"
+
+/* Messages that decode to no more than this need no malloc. */
+#define FIRST_BLOCK_BYTES 2048u
+
+typedef struct decoder {
+    tern__arena arena;
+    _Alignas(16) uint8_t first_block[FIRST_BLOCK_BYTES];
+} decoder;
+
+static void decoder_free(void *data)
+{
+    decoder *d = data;
+    if (d) {
+        tern__arena_deinit(&d->arena);
+        TERN__UNPOISON(d->first_block, sizeof d->first_block);
+    }
+    free(d);
+}
+
+static decoder *decoder_of(tern_stream *st)
+{
+    decoder *d = tern__stream_attached(st);
+    if (d) {
+        tern__arena_deinit(&d->arena);
+    } else {
+        d = malloc(sizeof *d);
+        if (!d) {
+            tern__stream_break(st, TERN_RESOURCE_EXHAUSTED, "out of memory for a message");
+            return NULL;
+        }
+        tern__stream_attach(st, d, decoder_free);
+    }
+    tern__arena_init(&d->arena, d->first_block, sizeof d->first_block, 0);
+    return d;
+}
+
+static void *arena_alloc(void *ctx, size_t size)
+{
+    return tern__arena_alloc(ctx, size);
+}
+
+static void arena_free(void *ctx, void *ptr)
+{
+    (void)ctx;
+    (void)ptr; /* the arena goes in one step */
+}
+
+static void pack(uint8_t *out, void *ctx)
+{
+    protobuf_c_message_pack(ctx, out);
+}
+
+static tern__call_codec codec_of(const ProtobufCMessage *message)
+{
+    return (tern__call_codec){
+        .request_len = protobuf_c_message_get_packed_size(message),
+        .pack = pack,
+        .ctx = (void *)(uintptr_t)message, /* pack() only reads it */
+    };
+}
+
+tern_code tern_stub_open(tern_channel *ch, const tern_method *method,
+                         const tern_call_options *opts, const ProtobufCMessage *request,
+                         tern_stream **ret, tern_status *reterr)
+{
+    if (!request)
+        return tern__stream_open(ch, method, opts, NULL, ret, reterr);
+    assert(request->descriptor == method->request_type);
+    const tern__call_codec codec = codec_of(request);
+    return tern__stream_open(ch, method, opts, &codec, ret, reterr);
+}
+
+bool tern_stub_send(tern_stream *st, const ProtobufCMessage *message)
+{
+    assert(message->descriptor == tern__stream_method(st)->request_type);
+    const tern__call_codec codec = codec_of(message);
+    return tern__stream_send(st, &codec);
+}
+
+bool tern_stub_recv(tern_stream *st, const ProtobufCMessage **ret)
+{
+    const void *data;
+    size_t len;
+    tern_status why;
+    if (!tern_stream_recv(st, &data, &len))
+        return false;
+    decoder *d = decoder_of(st);
+    if (!d)
+        return false;
+    tern__decode_budget budget = {
+        .alloc = arena_alloc,
+        .release = arena_free,
+        .ctx = &d->arena,
+        .left = tern__decode_bytes_max(len),
+    };
+    const ProtobufCMessage *m = tern__codec_unpack(tern__stream_method(st)->response_type, data,
+                                                   len, &budget, &why);
+    if (!m) {
+        tern__stream_break(st, why.code, why.message);
+        return false;
+    }
+    /* *ret is a pointer to the generated type: the bytes are stored, so that no alias is broken. */
+    memcpy(ret, &m, sizeof m);
+    return true;
+}
+
+static void *heap_alloc(void *ctx, size_t size)
+{
+    (void)ctx;
+    return malloc(size);
+}
+
+static void heap_free(void *ctx, void *ptr)
+{
+    (void)ctx;
+    free(ptr);
+}
+
+/* The one response of a client-streaming method. NULL: none, or the stream is broken. */
+static ProtobufCMessage *recv_only(tern_stream *st)
+{
+    const void *data;
+    size_t len;
+    tern_status why;
+    if (!tern_stream_recv(st, &data, &len))
+        return NULL;
+    tern__decode_budget budget = {
+        .alloc = heap_alloc,
+        .release = heap_free,
+        .left = tern__decode_bytes_max(len),
+    };
+    ProtobufCMessage *m = tern__codec_unpack(tern__stream_method(st)->response_type, data, len,
+                                             &budget, &why);
+    if (!m)
+        tern__stream_break(st, why.code, why.message);
+    else if (tern_stream_recv(st, &data, &len))
+        tern__stream_break(st, TERN_UNIMPLEMENTED, "the server sent more than one response");
+    return m;
+}
+
+tern_code tern_stub_finish(tern_stream *st, ProtobufCMessage **ret, tern_status *reterr)
+{
+    if (!ret)
+        return tern_stream_finish(st, reterr);
+    tern_stream_close_send(st);
+    ProtobufCMessage *m = recv_only(st);
+    tern_code code = tern_stream_finish(st, reterr);
+    if (code == TERN_OK && !m)
+        return tern_status_set(reterr, TERN_UNIMPLEMENTED, "the server sent no response");
+    if (code == TERN_OK)
+        memcpy(ret, &m, sizeof m);
+    else if (m)
+        protobuf_c_message_free_unpacked(m, NULL);
+    return code;
+}
