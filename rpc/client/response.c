@@ -95,6 +95,10 @@ static void read_grpc_field(tern__client_stream *s, const tern__h2_field *f)
         tern__percent_decode(f->value, f->value_len, s->status.message, sizeof s->status.message);
     } else if (IS(f, "grpc-retry-pushback-ms")) {
         read_pushback(s, f);
+    } else if (IS(f, TERN__STATUS_DETAILS)) {
+        if (s->want_metadata)
+            s->no_memory |= tern__metadata_add_received_details(&s->block, f->value,
+                                                                f->value_len) != 0;
     } else if (IS(f, "grpc-encoding")) {
         s->encoding_seen = !(f->value_len == 8 && memcmp(f->value, "identity", 8) == 0);
     }

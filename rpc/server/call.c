@@ -1,6 +1,7 @@
 /* What a handler sees of its call (tern/server.h). */
 #include "server/call.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,6 +59,11 @@ const char *tern_server_call_peer(const tern_server_call *call)
     return (const char *)call->first_block;
 }
 
+const tern_peer_identity *tern_server_call_peer_identity(const tern_server_call *call)
+{
+    return call->identity;
+}
+
 const tern_method *tern_server_call_method(const tern_server_call *call)
 {
     return call->method->method;
@@ -90,6 +96,12 @@ tern_metadata *tern_server_call_initial_metadata(tern_server_call *call)
 tern_metadata *tern_server_call_trailing_metadata(tern_server_call *call)
 {
     return lazy_metadata(call, &call->trailing);
+}
+
+int tern_server_call_set_details(tern_server_call *call, const void *details, size_t len)
+{
+    tern_metadata *md = tern_server_call_trailing_metadata(call);
+    return md ? tern__metadata_add_details(md, details, len) : -ENOMEM;
 }
 
 void tern__server_call_set_finisher(tern_server_call *call,

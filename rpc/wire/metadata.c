@@ -253,6 +253,18 @@ int tern__metadata_add_received(tern_metadata *md, const char *key, size_t key_l
     return append(md, key, key_len, value, value_len);
 }
 
+int tern__metadata_add_received_details(tern_metadata *md, const char *value, size_t value_len)
+{
+    int rv = add_received_bin(md, TERN__STATUS_DETAILS, sizeof TERN__STATUS_DETAILS - 1, value,
+                              value_len);
+    return rv == -EINVAL ? 0 : rv;
+}
+
+int tern__metadata_add_details(tern_metadata *md, const void *details, size_t len)
+{
+    return append(md, TERN__STATUS_DETAILS, sizeof TERN__STATUS_DETAILS - 1, details, len);
+}
+
 int tern__metadata_append_all(tern_metadata *md, const tern_metadata *src)
 {
     size_t n = tern_metadata_count(src);
@@ -371,6 +383,17 @@ const char *tern_metadata_get(const tern_metadata *md, const char *key)
         }
         if (!*want && !*have)
             return md->entries[i].value;
+    }
+    return NULL;
+}
+
+const void *tern_metadata_status_details(const tern_metadata *md, size_t *ret_len)
+{
+    for (size_t i = 0; i < tern_metadata_count(md); i++) {
+        if (strcmp(md->entries[i].key, TERN__STATUS_DETAILS) != 0)
+            continue;
+        *ret_len = md->entries[i].value_len;
+        return md->entries[i].value;
     }
     return NULL;
 }

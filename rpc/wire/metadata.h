@@ -35,6 +35,12 @@ bool tern__metadata_value_ok(const char *value, size_t len);
 int tern__metadata_add_received(tern_metadata *md, const char *key, size_t key_len,
                                 const char *value, size_t value_len);
 
+/* grpc-status-details-bin, a name of the runtime that programs see all the same: as it came (bad
+ * base64 is ignored: the status counts without it), and to be sent. 0 or -ENOMEM. */
+#define TERN__STATUS_DETAILS "grpc-status-details-bin"
+int tern__metadata_add_received_details(tern_metadata *md, const char *value, size_t value_len);
+int tern__metadata_add_details(tern_metadata *md, const void *details, size_t len);
+
 /* Appends a copy of every pair of `src`. 0 or -ENOMEM (then some may have been added). */
 int tern__metadata_append_all(tern_metadata *md, const tern_metadata *src);
 

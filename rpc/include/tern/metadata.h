@@ -44,6 +44,11 @@ TERN_API const tern_metadata_entry *tern_metadata_at(const tern_metadata *md, si
  * NULL). */
 TERN_API const char *tern_metadata_get(const tern_metadata *md, const char *key);
 
+/* The details of a failed call: a serialized google.rpc.Status, found in the trailing metadata
+ * (grpc-status-details-bin). Borrowed from the list; NULL when the server sent none. Decode it with
+ * the code that protoc-gen-tern makes of google/rpc/status.proto. */
+TERN_API const void *tern_metadata_status_details(const tern_metadata *md, size_t *ret_len);
+
 /* Removes all pairs; the memory is kept for reuse. */
 TERN_API void tern_metadata_clear(tern_metadata *md);
 

@@ -420,6 +420,24 @@ static int add_something(tern_metadata *md, int i)
     }
 }
 
+static void test_status_details(void **state)
+{
+    (void)state;
+    size_t len = 77;
+    tern_metadata *md = tern_metadata_new();
+    assert_null(tern_metadata_status_details(NULL, &len));
+    assert_null(tern_metadata_status_details(md, &len));
+    assert_int_equal(tern__metadata_add_received_details(md, "!!", 2), 0); /* as if not sent */
+    assert_null(tern_metadata_status_details(md, &len));
+    assert_int_equal(tern__metadata_add_received_details(md, "CAU", 3), 0);
+    assert_memory_equal(tern_metadata_status_details(md, &len), "\10\5", 2);
+    assert_int_equal(len, 2);
+    tern_metadata_clear(md);
+    assert_int_equal(tern__metadata_add_details(md, "\0\1", 2), 0);
+    assert_memory_equal(tern_metadata_status_details(md, &len), "\0\1", 2);
+    tern_metadata_free(md);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -516,6 +534,7 @@ int main(void)
         cmocka_unit_test(test_wire_value),
         cmocka_unit_test(test_wire_size),
         cmocka_unit_test(test_append_all),
+        cmocka_unit_test(test_status_details),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_in_append_all),
         cmocka_unit_test(test_sizes_that_overflow),
