@@ -13,6 +13,7 @@
 #include "client/admission.h"
 #include "client/channel.h"
 #include "client/head.h"
+#include "client/intercept.h"
 #include "io/blocking.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -228,34 +229,65 @@ static tern_code pack_and_run(call *c)
     return code;
 }
 
-tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
+/* The call without its interceptors. */
+static tern_code make_call(tern_channel *ch, const tern_method *method,
                            const tern_call_options *opts, const tern__call_codec *codec,
                            tern_status *reterr)
 {
-    static const tern_call_options defaults = TERN_CALL_OPTIONS_INIT;
     call c;
     c.ch = ch;
     c.method = method;
-    c.opts = opts ? opts : &defaults;
+    c.opts = opts;
     c.codec = codec;
     c.counted = false;
     c.former = TERN_OK;
     c.status.code = TERN_OK;
     c.status.message[0] = '\0';
-    tern_code code = tern__call_check(c.opts, codec->request_len, &c.status);
-    if (code == TERN_OK) {
-        c.context = c.opts->context;
-        c.deadline = tern__call_deadline(c.opts);
-        code = tern__head_init(&c.head, ch, method, c.opts->metadata, c.deadline, &c.status);
-        if (code == TERN_OK)
-            code = pack_and_run(&c);
-        tern__head_deinit(&c.head);
-    }
+    c.context = opts->context;
+    c.deadline = tern__call_deadline(opts);
+    tern_code code = tern__head_init(&c.head, ch, method, opts->metadata, c.deadline, &c.status);
+    if (code == TERN_OK)
+        code = pack_and_run(&c);
+    tern__head_deinit(&c.head);
     if (code != TERN_OK && reterr) {
         reterr->code = code;
         memcpy(reterr->message, c.status.message, strlen(c.status.message) + 1);
     }
     return code;
+}
+
+static tern_code intercepted_call(tern_channel *ch, const tern_method *method,
+                                  const tern_call_options *opts, const tern__call_codec *codec,
+                                  tern_status *reterr)
+{
+    tern__client_interception x;
+    tern_status st;
+    st.message[0] = '\0';
+    st.code = tern__client_intercept_begin(&x, ch, method, opts, &st);
+    bool called = st.code == TERN_OK;
+    if (called)
+        st.code = make_call(ch, method, &x.opts, codec, &st);
+    bool made = called && st.code == TERN_OK;
+    tern_code code = tern__client_intercept_end(&x, &st);
+    if (made && code != TERN_OK && codec->discard)
+        codec->discard(codec->ctx);
+    if (code != TERN_OK && reterr)
+        *reterr = st;
+    return code;
+}
+
+tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
+                           const tern_call_options *opts, const tern__call_codec *codec,
+                           tern_status *reterr)
+{
+    static const tern_call_options defaults = TERN_CALL_OPTIONS_INIT;
+    if (!opts)
+        opts = &defaults;
+    tern_code code = tern__call_check(opts, codec->request_len, reterr);
+    if (code != TERN_OK)
+        return code;
+    return ch->n_interceptors ? intercepted_call(ch, method, opts, codec, reterr)
+                              : make_call(ch, method, opts, codec, reterr);
 }
 
 /* --- raw bytes -------------------------------------------------------------------------------- */
@@ -287,12 +319,17 @@ static tern_code raw_unpack(const uint8_t *data, size_t len, tern_status *reterr
     return TERN_OK;
 }
 
+static void raw_discard(void *ctx)
+{
+    free(((raw_call *)ctx)->response);
+}
+
 tern_code tern_call_unary(tern_channel *ch, const tern_method *method,
                           const tern_call_options *opts, const void *request, size_t request_len,
                           void **ret, size_t *ret_len, tern_status *reterr)
 {
     raw_call raw = { .request = request, .request_len = request_len };
-    const tern__call_codec codec = { request_len, raw_pack, raw_unpack, &raw };
+    const tern__call_codec codec = { request_len, raw_pack, raw_unpack, raw_discard, &raw };
     tern_code code = tern__call_unary(ch, method, opts, &codec, reterr);
     if (code != TERN_OK)
         return code;

@@ -10,6 +10,8 @@ typedef struct tern__call_codec {
     size_t request_len;
     void (*pack)(uint8_t *out, void *ctx);
     tern_code (*unpack)(const uint8_t *data, size_t len, tern_status *reterr, void *ctx);
+    /* Frees what unpack made: the call has failed after all. NULL: nothing to free. */
+    void (*discard)(void *ctx);
     void *ctx;
 } tern__call_codec;
 

@@ -61,11 +61,25 @@ static bool make_strings(tern_channel *ch, const char *target, const tern__targe
     snprintf(ch->user_agent, len, "%s%s%s", own ? own : "", own ? " " : "", USER_AGENT);
     ch->opt.authority = ch->opt.user_agent = NULL;
     ch->method = fixed(":method", "POST");
-    ch->scheme = fixed(":scheme", "http");
+    ch->scheme = fixed(":scheme", ch->opt.tls ? "https" : "http");
     ch->authority_field = fixed(":authority", ch->authority);
     ch->te = fixed("te", "trailers");
     ch->content_type = fixed("content-type", "application/grpc");
     ch->user_agent_field = fixed("user-agent", ch->user_agent);
+    return true;
+}
+
+static bool copy_interceptors(tern_channel *ch)
+{
+    size_t n = ch->opt.n_interceptors;
+    if (n == 0)
+        return true;
+    ch->interceptors = calloc(n, sizeof *ch->interceptors);
+    if (!ch->interceptors)
+        return false;
+    memcpy(ch->interceptors, ch->opt.interceptors, n * sizeof *ch->interceptors);
+    ch->n_interceptors = (uint32_t)n;
+    ch->opt.interceptors = NULL;
     return true;
 }
 
@@ -74,6 +88,7 @@ static void free_strings(tern_channel *ch)
     free(ch->target_text);
     free(ch->authority);
     free(ch->user_agent);
+    free(ch->interceptors);
     free(ch);
 }
 
@@ -84,6 +99,10 @@ static tern_code check_options(const tern_channel_options *o, tern_status *reter
                                "tern_channel_options.size is %zu, this library's is %zu: begin "
                                "with TERN_CHANNEL_OPTIONS_INIT",
                                o->size, sizeof *o);
+    if (o->n_interceptors > TERN_LIMIT_INTERCEPTORS)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "%zu interceptors are more than TERN_LIMIT_INTERCEPTORS (%u)",
+                               o->n_interceptors, TERN_LIMIT_INTERCEPTORS);
     if (!printable(o->authority))
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "authority has a character that may not be sent");
@@ -100,19 +119,25 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
 {
     static const tern_channel_options defaults = TERN_CHANNEL_OPTIONS_INIT;
     tern__target parsed;
+    tern__tls_dial dial;
     if (!opts)
         opts = &defaults;
     tern_code code = check_options(opts, reterr);
     if (code == TERN_OK)
         code = tern__target_parse(target, &parsed, reterr);
+    if (code == TERN_OK)
+        code = tern__tls_dial_init(&dial, opts->tls, opts->authority, &parsed, reterr);
     if (code != TERN_OK)
         return code;
     tern_channel *ch = calloc(1, sizeof *ch);
-    if (!ch)
+    if (!ch) {
+        tern__tls_dial_deinit(&dial);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
+    }
     ch->opt = *opts;
     fill_options(&ch->opt);
-    if (!make_strings(ch, target, &parsed)) {
+    if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch)) {
+        tern__tls_dial_deinit(&dial);
         free_strings(ch);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     }
@@ -129,6 +154,7 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         .queue_max = ch->opt.calls_waiting_max,
     };
     tern__subchannel_init(&ch->sub, &parsed, &sub);
+    ch->sub.dial = dial;
     *ret = ch;
     return TERN_OK;
 }
@@ -172,7 +198,19 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
     pthread_mutex_unlock(&ch->lock);
     pthread_mutex_lock(&ch->sub.lock);
     ret->connects = ch->sub.n_connects;
+    ret->tls_resumed = ch->sub.n_resumed;
     pthread_mutex_unlock(&ch->sub.lock);
+}
+
+const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch)
+{
+    const tern_peer_identity *id = NULL;
+    pthread_mutex_lock(&ch->sub.lock);
+    const tern__transport *t = ch->sub.current;
+    if (t && t->sock.tls)
+        id = tern__identity_ref(tern__tls_identity(t->sock.tls));
+    pthread_mutex_unlock(&ch->sub.lock);
+    return id;
 }
 
 const char *tern_channel_target(const tern_channel *ch) { return ch->target_text; }

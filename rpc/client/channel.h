@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <tern/channel.h>
+#include <tern/interceptor.h>
 
 #include "base/rng.h"
 #include "client/subchannel.h"
@@ -21,6 +22,8 @@ struct tern_channel {
     char *target_text, *authority, *user_agent;
     tern__h2_field method, scheme, authority_field, te, content_type, user_agent_field;
     tern__subchannel sub;
+    tern_interceptor *interceptors; /* our copy, in order */
+    uint32_t n_interceptors;
 
     pthread_mutex_t lock;
     tern__breaker breaker;

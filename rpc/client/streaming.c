@@ -21,6 +21,7 @@
 #include "client/channel.h"
 #include "client/drive.h"
 #include "client/head.h"
+#include "client/intercept.h"
 #include "io/blocking.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -47,6 +48,7 @@ struct tern_stream {
 
     void *attached;
     void (*release)(void *);
+    tern__client_interception *interception; /* NULL: no interceptors */
 };
 
 /* --- out -------------------------------------------------------------------------------------- */
@@ -298,6 +300,7 @@ static void free_stream(tern_stream *st)
 {
     if (st->release)
         st->release(st->attached);
+    free(st->interception);
     free(st->message);
     tern__buf_deinit(&st->taken);
     tern__buf_deinit(&st->body.in);
@@ -351,14 +354,17 @@ static void copy_status(tern_status *to, const tern_status *from)
 tern_code tern_stream_finish(tern_stream *st, tern_status *reterr)
 {
     detach(st);
-    tern_code code = st->s.status.code;
-    if (st->opts && st->opts->ret_initial_metadata)
+    tern_status *status = &st->s.status;
+    if (st->opts->ret_initial_metadata)
         tern__metadata_append_all(st->opts->ret_initial_metadata, &st->s.initial);
-    if (st->opts && st->opts->ret_trailing_metadata)
+    if (st->opts->ret_trailing_metadata)
         tern__metadata_append_all(st->opts->ret_trailing_metadata, &st->s.trailing);
-    if (reterr && code != TERN_OK)
-        copy_status(reterr, &st->s.status);
     report(st);
+    if (st->interception)
+        tern__client_intercept_end(st->interception, status);
+    tern_code code = status->code;
+    if (reterr && code != TERN_OK)
+        copy_status(reterr, status);
     free_stream(st);
     return code;
 }
@@ -470,25 +476,47 @@ static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_stat
     return code;
 }
 
+/* before() of the interceptors, which may change the options the stream is made with. */
+static tern_code intercept(tern_channel *ch, const tern_method *method,
+                           const tern_call_options **opts, tern__client_interception **ret,
+                           tern_status *reterr)
+{
+    tern__client_interception *x = malloc(sizeof *x);
+    if (!x)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
+    tern_code code = tern__client_intercept_begin(x, ch, method, *opts, reterr);
+    *opts = &x->opts;
+    *ret = x;
+    return code;
+}
+
 tern_code tern__stream_open(tern_channel *ch, const tern_method *method,
                             const tern_call_options *opts, const tern__call_codec *codec,
                             tern_stream **ret, tern_status *reterr)
 {
     static const tern_call_options defaults = TERN_CALL_OPTIONS_INIT;
+    tern__client_interception *x = NULL;
+    tern_stream *st = NULL;
     tern_status why;
     why.message[0] = '\0';
     if (!opts)
         opts = &defaults;
-    tern_stream *st = NULL;
     tern_code code = tern__call_check(opts, codec ? codec->request_len : 0, &why);
+    if (code == TERN_OK && ch->n_interceptors)
+        code = intercept(ch, method, &opts, &x, &why);
     if (code == TERN_OK && !(st = stream_new(ch, method, opts)))
         code = tern_status_set(&why, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
     if (code == TERN_OK)
         code = begin(st, codec, &why);
     if (code == TERN_OK) {
+        st->interception = x;
         *ret = st;
         return TERN_OK;
     }
+    why.code = code;
+    if (x)
+        code = tern__client_intercept_end(x, &why);
+    free(x);
     if (reterr)
         copy_status(reterr, &why);
     if (st)

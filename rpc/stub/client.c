@@ -45,6 +45,12 @@ static tern_code unpack(const uint8_t *data, size_t len, tern_status *reterr, vo
     return call->response ? TERN_OK : reterr->code;
 }
 
+static void discard(void *ctx)
+{
+    typed_call *call = ctx;
+    protobuf_c_message_free_unpacked(call->response, NULL);
+}
+
 tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
                           const tern_call_options *opts, const ProtobufCMessage *request,
                           ProtobufCMessage **ret, tern_status *reterr)
@@ -55,6 +61,7 @@ tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
         .request_len = protobuf_c_message_get_packed_size(request),
         .pack = pack,
         .unpack = unpack,
+        .discard = discard,
         .ctx = &call,
     };
     tern_code code = tern__call_unary(ch, method, opts, &codec, reterr);

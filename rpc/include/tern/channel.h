@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <tern/export.h>
+#include <tern/interceptor.h>
 #include <tern/status.h>
 #include <tern/tls.h>
 
@@ -66,6 +67,8 @@ typedef struct tern_channel_options {
                                `authority`; for an address without a name, for that address. */
     tern_retry_options retry;
     tern_breaker_options breaker;
+    const tern_interceptor *interceptors; /* around every call, in order; copied */
+    size_t n_interceptors;                /* at most TERN_LIMIT_INTERCEPTORS */
     /* Called after each change of the breaker's state, with no lock held, from a calling thread;
      * `reason` is a sentence, borrowed for the call. NULL: not wanted. */
     void (*on_breaker)(tern_breaker_state from, tern_breaker_state to, const char *reason,

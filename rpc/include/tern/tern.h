@@ -8,6 +8,7 @@
 #include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/health.h>
+#include <tern/interceptor.h>
 #include <tern/limits.h>
 #include <tern/log.h>
 #include <tern/metadata.h>
