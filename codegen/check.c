@@ -2,7 +2,8 @@
  * "foobar"), dots and capitals both become underscores (method BarBaz of service Foo, method Baz of
  * service FooBar). The compiler would find that too, but in generated code, where nobody can tell
  * what to change. So every name that will be defined is collected with the element that it comes
- * from, and two equal ones are reported with both elements. */
+ * from, and two equal ones are reported with both elements: first within each file, then, of names
+ * that other files see, among the files that are generated together. */
 #include "codegen/check.h"
 
 #include <stdlib.h>
@@ -10,15 +11,18 @@
 
 #include "codegen/defaults.h"
 #include "codegen/names.h"
+#include "codegen/stub_names.h"
 
 /* A name in C and the element it stands for. */
 typedef struct claim {
     const char *name;
     const char *element; /* "message foo.Bar" */
+    const cg_file *file;
     size_t order;
+    bool internal; /* static: other files do not see it */
 } claim;
 
-/* The names of one scope of C: a file, or a struct. */
+/* The names of one scope of C: a file, a struct, or all files together. */
 typedef struct scope {
     cg_model *m;
     const cg_file *file;
@@ -26,21 +30,29 @@ typedef struct scope {
     size_t n, capacity;
 } scope;
 
-static void add(scope *s, const char *name, const char *element)
+static claim *add(scope *s, const char *name, const char *element)
 {
+    claim *c;
+
     if (s->n == s->capacity) {
         s->capacity = s->capacity ? 2 * s->capacity : 64;
         s->claims = cg_realloc(s->claims, s->capacity * sizeof(*s->claims));
     }
-    s->claims[s->n].name = name;
-    s->claims[s->n].element = element;
-    s->claims[s->n].order = s->n;
+    c = &s->claims[s->n];
+    *c = (claim){ name, element, s->file, s->n, false };
     s->n++;
+    return c;
 }
 
 static void add_suffixed(scope *s, const char *name, const char *suffix, const char *element)
 {
     add(s, cg_printf(s->m->arena, "%s%s", name, suffix), element);
+}
+
+/* For names that are static in the source. */
+static void add_internal(scope *s, const char *name, const char *suffix, const char *element)
+{
+    add(s, cg_printf(s->m->arena, "%s%s", name, suffix), element)->internal = true;
 }
 
 static int compare_claims(const void *a, const void *b)
@@ -51,12 +63,23 @@ static int compare_claims(const void *a, const void *b)
     return order ? order : x->order < y->order ? -1 : x->order > y->order;
 }
 
+static int report(const scope *s, const claim *pair)
+{
+    if (pair[0].file == pair[1].file)
+        return cg_fail(s->m, "%s: %s and %s would both be called \"%s\" in C: rename one of them",
+                       pair[0].file->name, pair[0].element, pair[1].element, pair[0].name);
+    return cg_fail(s->m,
+                   "%s: %s and %s of %s would both be called \"%s\" in C: rename one of them, or "
+                   "generate the files in different runs if no program has both",
+                   pair[0].file->name, pair[0].element, pair[1].element, pair[1].file->name,
+                   pair[0].name);
+}
+
 /* Looks for equal names and reports those that were claimed first: of everything that two messages
- * share, the type says most. Empties the scope. */
+ * share, the type says most. Leaves the scope to be emptied. */
 static int settle(scope *s)
 {
     const claim *first = NULL;
-    int r = 0;
     size_t i;
 
     if (s->n > 0)
@@ -65,12 +88,21 @@ static int settle(scope *s)
         if (strcmp(s->claims[i - 1].name, s->claims[i].name) == 0 &&
             (!first || s->claims[i].order < first[1].order))
             first = &s->claims[i - 1];
-    if (first)
-        r = cg_fail(s->m, "%s: %s and %s would both be called \"%s\" in C: rename one of them",
-                    s->file->name, first[0].element, first[1].element, first[0].name);
+    return first ? report(s, first) : 0;
+}
+
+static void empty(scope *s)
+{
     free(s->claims);
     s->claims = NULL;
     s->n = s->capacity = 0;
+}
+
+static int settle_and_empty(scope *s)
+{
+    int r = settle(s);
+
+    empty(s);
     return r;
 }
 
@@ -112,7 +144,7 @@ static int check_members(cg_model *m, const cg_message *msg)
         add_suffixed(&s, msg->oneofs[i].member, "_case",
                      cg_printf(m->arena, "oneof %s.%s", msg->names.full, msg->oneofs[i].name));
     add(&s, msg->base, cg_printf(m->arena, "the first member of message %s", msg->names.full));
-    return settle(&s);
+    return settle_and_empty(&s);
 }
 
 static int check_message(cg_model *m, const cg_message *msg)
@@ -130,7 +162,22 @@ static int check_message(cg_model *m, const cg_message *msg)
     return 0;
 }
 
-/* --- the file --------------------------------------------------------------------------------- */
+static const char *method_element(cg_model *m, const cg_service *service, const cg_method *method)
+{
+    return cg_printf(m->arena, "method %s.%s", service->full, method->name);
+}
+
+static int check_handlers(cg_model *m, const cg_file *file, const cg_service *service)
+{
+    scope s = { m, file, NULL, 0, 0 };
+    size_t i;
+
+    for (i = 0; i < service->n_methods; i++)
+        add(&s, service->methods[i].handler, method_element(m, service, &service->methods[i]));
+    return settle_and_empty(&s);
+}
+
+/* --- files --------------------------------------------------------------------------------- */
 
 static void claim_enum(scope *s, const cg_enum *e)
 {
@@ -139,9 +186,9 @@ static void claim_enum(scope *s, const cg_enum *e)
 
     add(s, e->names.type, element);
     add_suffixed(s, e->names.lower, "__descriptor", element);
-    add_suffixed(s, e->names.lower, "__enum_values_by_number", element);
-    add_suffixed(s, e->names.lower, "__enum_values_by_name", element);
-    add_suffixed(s, e->names.lower, "__value_ranges", element);
+    add_internal(s, e->names.lower, "__enum_values_by_number", element);
+    add_internal(s, e->names.lower, "__enum_values_by_name", element);
+    add_internal(s, e->names.lower, "__value_ranges", element);
     add(s, cg_printf(s->m->arena, "_%s_IS_INT_SIZE", e->names.upper), element);
     for (i = 0; i < e->n_values; i++)
         add(s, e->values[i].c_name,
@@ -167,8 +214,8 @@ static void claim_message(scope *s, const cg_message *msg)
 {
     static const char *const functions[] = { "__get_packed_size", "__pack", "__pack_to_buffer",
                                              "__unpack", "__free_unpacked" };
-    static const char *const tables[] = { "__descriptor", "__field_descriptors",
-                                          "__field_indices_by_name", "__number_ranges" };
+    static const char *const tables[] = { "__field_descriptors", "__field_indices_by_name",
+                                          "__number_ranges" };
     const char *element = cg_printf(s->m->arena, "message %s", msg->names.full);
     size_t i;
 
@@ -179,8 +226,9 @@ static void claim_message(scope *s, const cg_message *msg)
         add_suffixed(s, msg->names.lower, "__init", element);
     for (i = 0; msg->gen_pack && i < sizeof(functions) / sizeof(functions[0]); i++)
         add_suffixed(s, msg->names.lower, functions[i], element);
+    add_suffixed(s, msg->names.lower, "__descriptor", element);
     for (i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-        add_suffixed(s, msg->names.lower, tables[i], element);
+        add_internal(s, msg->names.lower, tables[i], element);
     for (i = 0; i < msg->n_fields; i++)
         if (msg->fields[i].default_text)
             add(s, msg->fields[i].default_name,
@@ -196,34 +244,81 @@ static void claim_message(scope *s, const cg_message *msg)
 static void claim_service(scope *s, const cg_service *service)
 {
     const char *element = cg_printf(s->m->arena, "service %s", service->full);
-    size_t i;
+    size_t i, j;
 
     add(s, service->stub, element);
     add_suffixed(s, service->stub, "_handlers", element);
     add_suffixed(s, service->stub, "_register", element);
+    add_internal(s, service->stub, "__methods", element);
     for (i = 0; i < service->n_methods; i++) {
         const cg_method *method = &service->methods[i];
+        const char *const *suffixes = cg_helper_suffixes(method->kind);
 
-        if (cg_method_is_unary(method))
-            add(s, method->stub,
-                cg_printf(s->m->arena, "method %s.%s", service->full, method->name));
+        element = method_element(s->m, service, method);
+        add(s, method->stub, element);
+        add_internal(s, method->stub, "__invoke", element);
+        for (j = 0; suffixes[j]; j++)
+            add_suffixed(s, method->helper, suffixes[j], element);
     }
 }
 
-int cg_check_file(cg_model *m, const cg_file *f)
+static int check_file(cg_model *m, const cg_file *f, scope *s)
 {
-    scope s = { m, f, NULL, 0, 0 };
     size_t i;
 
-    for (i = 0; m->params.messages && i < f->n_messages; i++) {
+    for (i = 0; m->params.messages && i < f->n_messages; i++)
         if (check_message(m, &f->messages[i]) < 0)
             return -1;
-    }
-    for (i = 0; m->params.messages && i < f->n_messages; i++)
-        claim_message(&s, &f->messages[i]);
-    for (i = 0; m->params.messages && i < f->n_enums; i++)
-        claim_enum(&s, &f->enums[i]);
     for (i = 0; i < f->n_services; i++)
-        claim_service(&s, &f->services[i]);
-    return settle(&s);
+        if (check_handlers(m, f, &f->services[i]) < 0)
+            return -1;
+    for (i = 0; m->params.messages && i < f->n_messages; i++)
+        claim_message(s, &f->messages[i]);
+    for (i = 0; m->params.messages && i < f->n_enums; i++)
+        claim_enum(s, &f->enums[i]);
+    for (i = 0; i < f->n_services; i++)
+        claim_service(s, &f->services[i]);
+    return settle(s);
+}
+
+static int compare_order(const void *a, const void *b)
+{
+    const claim *x = a, *y = b;
+
+    return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* What other files see of a file goes to the scope of all, in the order in which it was claimed. */
+static void publish(scope *of_file, scope *all)
+{
+    size_t i;
+
+    all->file = of_file->file;
+    if (of_file->n > 0)
+        qsort(of_file->claims, of_file->n, sizeof(*of_file->claims), compare_order);
+    for (i = 0; i < of_file->n; i++)
+        if (!of_file->claims[i].internal)
+            add(all, of_file->claims[i].name, of_file->claims[i].element);
+}
+
+int cg_check_files(cg_model *m)
+{
+    scope all = { m, NULL, NULL, 0, 0 };
+    int r = 0;
+    size_t i;
+
+    for (i = 0; r == 0 && i < m->n_files; i++) {
+        scope s = { m, &m->files[i], NULL, 0, 0 };
+
+        if (!m->files[i].generate)
+            continue;
+        r = check_file(m, &m->files[i], &s);
+        if (r == 0 && !m->files[i].options.no_generate)
+            publish(&s, &all);
+        empty(&s);
+    }
+    if (r == 0)
+        r = settle(&all);
+    empty(&all);
+    return r;
 }

@@ -4,8 +4,8 @@
 
 #include "codegen/model.h"
 
-/* Checks one file that is to be generated: names, defaults, and that no two elements get the same
+/* Checks all files that are to be generated: names, defaults, and that no two elements get the same
  * name in C. Returns 0, or -1 with m->error set. */
-int cg_check_file(cg_model *m, const cg_file *f);
+int cg_check_files(cg_model *m);
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "codegen/names.h"
 #include "codegen/resolve.h"
+#include "codegen/stub_names.h"
 
 /* Field numbers within descriptor.proto, from which the positions of comments are made. */
 enum {
@@ -36,11 +37,6 @@ int cg_fail(cg_model *m, const char *fmt, ...)
     va_end(ap);
     m->error = cg_strdup(m->arena, text);
     return -1;
-}
-
-bool cg_method_is_unary(const cg_method *m)
-{
-    return !m->client_streaming && !m->server_streaming;
 }
 
 static bool is_identifier(const char *s)
@@ -275,16 +271,6 @@ static int finish_message(cg_model *m, cg_message *msg, const cg_message_proto *
     return cg_fields_build(m, msg, proto, path, comments);
 }
 
-/* The client function. Two names belong to the service itself, and a method that would take one of
- * them gets an underscore, as it would for a keyword. */
-static const char *client_function(cg_model *m, const cg_service *service, const char *method)
-{
-    const char *name = cg_snake(m->arena, method);
-    bool taken = strcmp(name, "register") == 0 || strcmp(name, "handlers") == 0;
-
-    return cg_printf(m->arena, "%s_%s%s", service->stub, name, taken ? "_" : "");
-}
-
 static int build_method(cg_model *m, const cg_file *file, const cg_service *service,
                         const Google__Protobuf__MethodDescriptorProto *proto, cg_method *ret)
 {
@@ -295,9 +281,11 @@ static int build_method(cg_model *m, const cg_file *file, const cg_service *serv
         return -1;
     ret->name = proto->name;
     ret->handler = cg_stub_name(m->arena, "", proto->name);
-    ret->stub = client_function(m, service, proto->name);
-    ret->client_streaming = proto->client_streaming;
-    ret->server_streaming = proto->server_streaming;
+    ret->stub = cg_client_function(m->arena, service->stub, proto->name);
+    if (proto->client_streaming)
+        ret->kind = proto->server_streaming ? CG_BIDI_STREAMING : CG_CLIENT_STREAMING;
+    else
+        ret->kind = proto->server_streaming ? CG_SERVER_STREAMING : CG_UNARY;
     if (options && options->has_idempotency_level)
         ret->idempotency = (int)options->idempotency_level;
     input = cg_type_find(m, proto->input_type);
@@ -327,11 +315,9 @@ static int build_service(cg_model *m, const cg_file *file, const cg_service_prot
                      cg_override_package(a, ret->full, file->package, file->options.c_package));
     ret->methods = cg_alloc(a, proto->n_method, sizeof(*ret->methods));
     ret->n_methods = proto->n_method;
-    for (i = 0; i < ret->n_methods; i++) {
+    for (i = 0; i < ret->n_methods; i++)
         if (build_method(m, file, ret, proto->method[i], &ret->methods[i]) < 0)
             return -1;
-        ret->n_unary += cg_method_is_unary(&ret->methods[i]);
-    }
     return 0;
 }
 
@@ -356,6 +342,7 @@ static int build_services(cg_model *m, cg_file *file, const cg_comments *comment
             s->methods[j].comment = cg_comment_at(m->arena, comments, &method);
         }
     }
+    cg_name_helpers(m, file);
     return 0;
 }
 

@@ -99,15 +99,23 @@ struct cg_message {
     size_t n_enums;
 };
 
+/* Which sides of a method are streams. */
+typedef enum cg_kind {
+    CG_UNARY,
+    CG_CLIENT_STREAMING,
+    CG_SERVER_STREAMING,
+    CG_BIDI_STREAMING
+} cg_kind;
+
 typedef struct cg_method {
     const char *name;
     const char *handler; /* member of the handler table */
     const char *stub;    /* the client function */
+    const char *helper;  /* "foo_bar_": what the other names of a streaming method begin with */
     const char *comment;
     const cg_message *input;
     const cg_message *output;
-    bool client_streaming;
-    bool server_streaming;
+    cg_kind kind;
     int idempotency;
 } cg_method;
 
@@ -118,7 +126,6 @@ typedef struct cg_service {
     const char *comment;
     cg_method *methods;
     size_t n_methods;
-    size_t n_unary;
 } cg_service;
 
 struct cg_file {
@@ -157,8 +164,5 @@ int cg_fail(cg_model *m, const char *fmt, ...) __attribute__((format(printf, 2, 
 /* Builds the model of a request whose parameter was read into m->params. Returns 0, or -1 with
  * m->error set. */
 int cg_model_build(cg_model *m, const cg_request *request);
-
-/* Whether neither side of the method is a stream. */
-bool cg_method_is_unary(const cg_method *m);
 
 #endif

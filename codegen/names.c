@@ -217,6 +217,16 @@ bool cg_is_keyword(const char *word)
     return false;
 }
 
+bool cg_is_reserved(const char *word)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(later_keywords) / sizeof(later_keywords[0]); i++)
+        if (strcmp(word, later_keywords[i]) == 0)
+            return true;
+    return cg_is_keyword(word);
+}
+
 char *cg_member_name(cg_arena *a, const char *field_name)
 {
     char *name = cg_strdup(a, field_name);
@@ -255,12 +265,8 @@ char *cg_snake(cg_arena *a, const char *name)
 char *cg_stub_name(cg_arena *a, const char *prefix, const char *name)
 {
     char *stub = cg_printf(a, "%s%s", prefix, cg_snake(a, name));
-    bool reserved = cg_is_keyword(stub);
-    size_t i;
 
-    for (i = 0; i < sizeof(later_keywords) / sizeof(later_keywords[0]); i++)
-        reserved = reserved || strcmp(stub, later_keywords[i]) == 0;
-    return reserved ? cg_printf(a, "%s_", stub) : stub;
+    return cg_is_reserved(stub) ? cg_printf(a, "%s_", stub) : stub;
 }
 
 static bool ends_with(const char *s, const char *suffix, size_t *ret_rest)

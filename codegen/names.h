@@ -42,6 +42,9 @@ char *cg_stub_name(cg_arena *a, const char *prefix, const char *full_name);
 /* Whether C or C++ reserves the word (the list includes what protoc-gen-c avoids). */
 bool cg_is_keyword(const char *word);
 
+/* The same with the words that only later versions of both reserve: what names of stubs avoid. */
+bool cg_is_reserved(const char *word);
+
 /* "a/b.proto" -> "a/b"; ".protodevel" likewise. */
 char *cg_strip_proto(cg_arena *a, const char *file_name);
 

@@ -50,9 +50,8 @@ static int generate(cg_model *m, const cg_request *request, response_message *re
         return cg_fail(m, "%s", problem);
     if (cg_model_build(m, request) < 0)
         return -1;
-    for (i = 0; i < m->n_files; i++)
-        if (m->files[i].generate && cg_check_file(m, &m->files[i]) < 0)
-            return -1;
+    if (cg_check_files(m) < 0)
+        return -1;
     response->file = cg_alloc(m->arena, FILES_PER_PROTO_MAX * m->n_files, sizeof(*response->file));
     for (i = 0; i < m->n_files; i++)
         if (m->files[i].generate && !m->files[i].options.no_generate)

@@ -1,11 +1,13 @@
 /* What stubs do, with a runtime that only writes down what it is told: the table says what the
  * .proto says, client functions hand over their own entry of it, trampolines call the right
- * handler. */
+ * handler, and the functions of streams hand over what their handle holds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "collisions.tern.h"
 #include "keywords.tern.h"
+#include "nopackage.tern.h"
 #include "services.tern.h"
 
 #define CHECK(condition)                                                              \
@@ -49,6 +51,84 @@ tern_code tern_stub_register(tern_server *srv, const tern_service *service, cons
     return TERN_ALREADY_EXISTS;
 }
 
+/* Streams: objects that nobody looks into, told apart by their addresses. */
+static char a_stream, a_call;
+static const void *moved;          /* the stream or the call whose message was moved */
+static const char *how;            /* by which function */
+static const ProtobufCMessage *sent;
+static ProtobufCMessage **finish_ret;
+
+#define STREAM ((tern_stream *)&a_stream)
+#define CALL ((tern_server_call *)&a_call)
+
+tern_code tern_stub_open(tern_channel *ch, const tern_method *method,
+                         const tern_call_options *opts, const ProtobufCMessage *request,
+                         tern_stream **ret, tern_status *reterr)
+{
+    (void)ch;
+    (void)opts;
+    (void)reterr;
+    called = method;
+    called_with = request;
+    *ret = STREAM;
+    return TERN_OK;
+}
+
+static bool move(const void *object, const char *function)
+{
+    moved = object;
+    how = function;
+    return true;
+}
+
+bool tern_stub_send(tern_stream *s, const ProtobufCMessage *message)
+{
+    sent = message;
+    return move(s, "send");
+}
+
+bool tern_stub_recv(tern_stream *s, const ProtobufCMessage **ret)
+{
+    const ProtobufCMessage *message = &answer_given.base;
+
+    memcpy(ret, &message, sizeof(message));
+    return move(s, "recv");
+}
+
+bool tern_stream_close_send(tern_stream *s)
+{
+    return move(s, "close_send");
+}
+
+tern_code tern_stub_finish(tern_stream *s, ProtobufCMessage **ret, tern_status *reterr)
+{
+    (void)reterr;
+    finish_ret = ret;
+    move(s, "finish");
+    return TERN_ABORTED;
+}
+
+bool tern_stub_server_recv(tern_server_call *call, const ProtobufCMessage **ret)
+{
+    memcpy(ret, &called_with, sizeof(called_with));
+    return move(call, "server_recv");
+}
+
+bool tern_stub_server_send(tern_server_call *call, const ProtobufCMessage *message)
+{
+    sent = message;
+    return move(call, "server_send");
+}
+
+static bool moved_by(const void *object, const char *function)
+{
+    bool as_expected = moved == object && how && strcmp(how, function) == 0;
+
+    moved = NULL;
+    how = NULL;
+    return as_expected;
+}
+
 static void check_method(size_t i, const char *path, tern_method_kind kind,
                          tern_idempotency idempotency)
 {
@@ -58,7 +138,7 @@ static void check_method(size_t i, const char *path, tern_method_kind kind,
     CHECK(m->kind == kind && m->idempotency == idempotency);
     CHECK(m->request_type == &golden__services__v1__ask__descriptor);
     CHECK(m->response_type == &golden__services__v1__answer__descriptor);
-    CHECK((m->invoke != NULL) == (kind == TERN_KIND_UNARY));
+    CHECK(m->invoke != NULL);
 }
 
 static void test_table(void)
@@ -91,6 +171,97 @@ static void test_client(void)
     CHECK(called == &golden_services_v1_question_service.methods[0]);
 }
 
+static void test_client_streams(void)
+{
+    const tern_method *methods = golden_services_v1_question_service.methods;
+    golden_services_v1_question_service_watch_call watch = { NULL };
+    golden_services_v1_question_service_collect_call collect = { NULL };
+    golden_services_v1_question_service_chat_call chat = { NULL };
+    ask question = GOLDEN__SERVICES__V1__ASK__INIT;
+    const answer *part = NULL;
+    answer *result = NULL;
+
+    CHECK(golden_services_v1_question_service_watch(NULL, NULL, &question, &watch, NULL) ==
+          TERN_OK);
+    CHECK(called == &methods[3] && called_with == &question.base && watch.stream == STREAM);
+    CHECK(golden_services_v1_question_service_watch_recv(&watch, &part));
+    CHECK(moved_by(STREAM, "recv") && part == &answer_given);
+    CHECK(golden_services_v1_question_service_watch_finish(&watch, NULL) == TERN_ABORTED);
+    CHECK(moved_by(STREAM, "finish") && !finish_ret);
+
+    CHECK(golden_services_v1_question_service_collect(NULL, NULL, &collect, NULL) == TERN_OK);
+    CHECK(called == &methods[4] && !called_with && collect.stream == STREAM);
+    CHECK(golden_services_v1_question_service_collect_send(&collect, &question));
+    CHECK(moved_by(STREAM, "send") && sent == &question.base);
+    CHECK(golden_services_v1_question_service_collect_finish(&collect, &result, NULL) ==
+          TERN_ABORTED);
+    CHECK(moved_by(STREAM, "finish") && (void *)finish_ret == (void *)&result);
+
+    CHECK(golden_services_v1_question_service_chat(NULL, NULL, &chat, NULL) == TERN_OK);
+    CHECK(called == &methods[5] && !called_with && chat.stream == STREAM);
+    CHECK(golden_services_v1_question_service_chat_send(&chat, &question));
+    CHECK(moved_by(STREAM, "send"));
+    CHECK(golden_services_v1_question_service_chat_close_send(&chat));
+    CHECK(moved_by(STREAM, "close_send"));
+    CHECK(golden_services_v1_question_service_chat_recv(&chat, &part));
+    CHECK(moved_by(STREAM, "recv"));
+    CHECK(golden_services_v1_question_service_chat_finish(&chat, NULL) == TERN_ABORTED);
+    CHECK(moved_by(STREAM, "finish") && !finish_ret);
+}
+
+static tern_code watch(void *self, golden_services_v1_question_service_watch_stream *stream,
+                       const ask *req)
+{
+    CHECK(stream->call == CALL && req == self);
+    CHECK(golden_services_v1_question_service_watch_stream_send(stream, &answer_given));
+    CHECK(moved_by(CALL, "server_send") && sent == &answer_given.base);
+    return TERN_NOT_FOUND;
+}
+
+static tern_code collect(void *self, golden_services_v1_question_service_collect_stream *stream,
+                         answer *res)
+{
+    const ask *question = NULL;
+
+    CHECK(stream->call == CALL && (void *)res == self);
+    CHECK(golden_services_v1_question_service_collect_stream_recv(stream, &question));
+    CHECK(moved_by(CALL, "server_recv") && (const void *)question == called_with);
+    return TERN_DATA_LOSS;
+}
+
+static tern_code chat(void *self, golden_services_v1_question_service_chat_stream *stream)
+{
+    const ask *question = NULL;
+
+    CHECK(stream->call == CALL && !self);
+    CHECK(golden_services_v1_question_service_chat_stream_recv(stream, &question));
+    CHECK(moved_by(CALL, "server_recv"));
+    CHECK(golden_services_v1_question_service_chat_stream_send(stream, &answer_given));
+    CHECK(moved_by(CALL, "server_send"));
+    return TERN_OK;
+}
+
+static void test_server_streams(void)
+{
+    golden_services_v1_question_service_handlers handlers, none;
+    const tern_method *methods = golden_services_v1_question_service.methods;
+    ask question = GOLDEN__SERVICES__V1__ASK__INIT;
+    answer result = GOLDEN__SERVICES__V1__ANSWER__INIT;
+    size_t i;
+
+    memset(&none, 0, sizeof(none));
+    handlers = none;
+    handlers.watch = watch;
+    handlers.collect = collect;
+    handlers.chat = chat;
+    called_with = &question.base;
+    CHECK(methods[3].invoke(&handlers, &question, CALL, &question, NULL) == TERN_NOT_FOUND);
+    CHECK(methods[4].invoke(&handlers, &result, CALL, NULL, &result) == TERN_DATA_LOSS);
+    CHECK(methods[5].invoke(&handlers, NULL, CALL, NULL, NULL) == TERN_OK);
+    for (i = 0; i < golden_services_v1_question_service.n_methods; i++)
+        CHECK(methods[i].invoke(&none, NULL, CALL, NULL, NULL) == TERN_UNIMPLEMENTED);
+}
+
 static tern_code plain(void *self, tern_server_call *call, const ask *req, answer *res)
 {
     (void)call;
@@ -101,7 +272,7 @@ static tern_code plain(void *self, tern_server_call *call, const ask *req, answe
 
 static void test_server(void)
 {
-    golden_services_v1_question_service_handlers handlers = { NULL, NULL, plain };
+    golden_services_v1_question_service_handlers handlers = { .plain = plain };
     const tern_method *methods = golden_services_v1_question_service.methods;
     ask question = GOLDEN__SERVICES__V1__ASK__INIT;
     answer result = GOLDEN__SERVICES__V1__ANSWER__INIT;
@@ -128,11 +299,35 @@ static void test_names(void)
     CHECK(golden_keywords_keywords_register_ != NULL && golden_keywords_keywords_handlers_ != NULL);
 }
 
+/* What gave way to other names, and what did not. */
+static void test_collisions(void)
+{
+    golden_collisions_v1_chat_list__call list = { NULL };
+    golden_collisions_v1_chat_list_stream_call list_stream = { NULL };
+    golden_collisions_v1_chat_talk__stream talk = { CALL };
+    golden_collisions_v1_chat_talk_close_stream talk_close = { CALL };
+    golden_collisions_v1_chat_note__stream note = { CALL };
+    golden_collisions_v1_chat_plain_send_call plain_send = { NULL };
+    golden_collisions_v1_chat_note_stream_delete_call delete_call = { NULL };
+
+    CHECK(!list.stream && !list_stream.stream && !plain_send.stream && !delete_call.stream);
+    CHECK(talk.call == CALL && talk_close.call == CALL && note.call == CALL);
+    CHECK(golden_collisions_v1_chat_list != NULL && golden_collisions_v1_chat_list_stream != NULL);
+    CHECK(golden_collisions_v1_chat_list_call != NULL);
+    CHECK(golden_collisions_v1_chat_talk__close_send != NULL);
+    CHECK(golden_collisions_v1_chat_talk_close_send != NULL);
+    CHECK(golden_collisions_v1_chat_note_stream.n_methods == 1);
+    CHECK(thread_local_ != NULL); /* service Thread, method Local: a macro of <threads.h> */
+}
+
 int main(void)
 {
     test_table();
     test_client();
+    test_client_streams();
     test_server();
+    test_server_streams();
     test_names();
+    test_collisions();
     return 0;
 }

@@ -72,7 +72,7 @@ guard '#include <tern/stub.h>
 #undef TERN_CODEGEN_ABI' 'update libtern'
 guard '#include <tern/stub.h>
 #undef TERN_CODEGEN_ABI
-#define TERN_CODEGEN_ABI 2' 'generate this file again'
+#define TERN_CODEGEN_ABI 1000' 'generate this file again'
 guard '#include <protobuf-c/protobuf-c.h>
 #undef PROTOBUF_C_VERSION_NUMBER
 #define PROTOBUF_C_VERSION_NUMBER 1002000' 'update libprotobuf-c'

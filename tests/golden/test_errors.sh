@@ -104,15 +104,92 @@ message M {}
 service S { rpc Get(M) returns (M); rpc get(M) returns (M); }
 END
 
-# The same name twice is fine where only one of them is generated.
-cat >"$TMP/streams.proto" <<'END'
+refused two_streams "method pkg.Foo.BarBaz" "method pkg.FooBar.Baz" '"pkg_foo_bar_baz"' <<'END'
 syntax = "proto3";
+package pkg;
 message M {}
 service Foo { rpc BarBaz(M) returns (stream M); }
-service FooBar { rpc Baz(M) returns (M); }
+service FooBar { rpc Baz(stream M) returns (M); }
 END
-(cd "$TMP" && protoc -I. --plugin=protoc-gen-tern="$plugin" --tern_out="$TMP" streams.proto) ||
-    fail "streaming methods have no functions that could collide"
+refused members "method pkg.S.Delete" "method pkg.S.Delete_" '"delete_"' <<'END'
+syntax = "proto3";
+package pkg;
+message M {}
+service S { rpc Delete(M) returns (M); rpc Delete_(M) returns (M); }
+END
+# Names with two underscores are the generator's: they give way to nothing.
+refused twice "method pkg.S.List" "method pkg.S.List__Call" '"pkg_s_list__call"' <<'END'
+syntax = "proto3";
+package pkg;
+message M {}
+service S {
+  rpc List(M) returns (stream M);
+  rpc ListCall(M) returns (M);
+  rpc List__Call(M) returns (M);
+}
+END
+refused table "service pkg.S" "method pkg.S._Methods" '"pkg_s__methods"' <<'END'
+syntax = "proto3";
+package pkg;
+message M {}
+service S { rpc _Methods(M) returns (M); }
+END
+refused trampoline "method pkg.S.Get" "method pkg.S.Get__Invoke" '"pkg_s_get__invoke"' <<'END'
+syntax = "proto3";
+package pkg;
+message M {}
+service S { rpc Get(M) returns (M); rpc Get__Invoke(M) returns (M); }
+END
+
+# together NAME OTHER PATTERN...: two files that are fine alone are refused in one run, in whatever
+# order they are named.
+together() {
+    one=$1
+    other=$2
+    shift 2
+    for order in "$one.proto $other.proto" "$other.proto $one.proto"; do
+        rm -rf "$TMP/out"
+        mkdir "$TMP/out"
+        if (cd "$TMP" && protoc -I. --plugin=protoc-gen-tern="$plugin" --tern_out="$TMP/out" \
+            $order) >"$TMP/err" 2>&1; then
+            fail "$order were not refused"
+        fi
+        for pattern in "$@"; do
+            grep -qF -e "$pattern" "$TMP/err" || fail "$order: no \"$pattern\" in: $(cat "$TMP/err")"
+        done
+        [ -z "$(ls "$TMP/out")" ] || fail "$order were refused, but files were written"
+    done
+    for name in $one $other; do
+        (cd "$TMP" && protoc -I. --plugin=protoc-gen-tern="$plugin" --tern_out="$TMP/out" \
+            "$name.proto") || fail "$name.proto alone was refused"
+    done
+}
+cat >"$TMP/one.proto" <<'END'
+syntax = "proto3";
+package pkg;
+message Ask {}
+service Foo { rpc List(Ask) returns (stream Ask); }
+END
+cat >"$TMP/other.proto" <<'END'
+syntax = "proto3";
+package pkg;
+message Answer {}
+service FooListCall { rpc Get(Answer) returns (Answer); }
+END
+together one other "one.proto" "method pkg.Foo.List" "service pkg.FooListCall" "other.proto" \
+    '"pkg_foo_list_call"' "different runs"
+cat >"$TMP/small.proto" <<'END'
+syntax = "proto3";
+package pkg;
+message foo_bar {}
+END
+cat >"$TMP/capital.proto" <<'END'
+syntax = "proto3";
+package pkg;
+message FooBar {}
+END
+together small capital "message pkg.foo_bar" "message pkg.FooBar" '"Pkg__FooBar"' "different runs"
+
 # messages=no says nothing about messages, which are protoc-gen-c's affair.
 (cd "$TMP" && protoc -I. --plugin=protoc-gen-tern="$plugin" --tern_out=messages=no:"$TMP" \
     group.proto types.proto) || fail "messages=no must not look at messages"

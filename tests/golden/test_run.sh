@@ -3,7 +3,8 @@
 # What run_optional.c packs is read by Google's implementation as well.
 . "$(dirname "$0")/lib.sh"
 
-generate "$TMP/gen" optional3.proto services.proto keywords.proto floats.proto
+generate "$TMP/gen" optional3.proto services.proto keywords.proto collisions.proto \
+    nopackage.proto floats.proto
 
 # run NAME SOURCES -- ARGUMENTS: builds run_NAME.c with generated sources, and runs it.
 run() {
@@ -19,7 +20,11 @@ run() {
 
 mkdir "$TMP/packed"
 run optional optional3.pb-c.c "$TMP/packed"
-run stubs "services.pb-c.c services.tern.c keywords.pb-c.c keywords.tern.c"
+stubs=
+for name in services keywords collisions nopackage; do
+    stubs="$stubs $name.pb-c.c $name.tern.c"
+done
+run stubs "$stubs"
 run floats floats.pb-c.c
 
 mkdir "$TMP/python"

@@ -182,7 +182,7 @@ static void test_unknown_paths(void **state)
         { "/tests.v1.Probe/Echo/", "malformed" },
         { "//Echo", "malformed" },
         { "/tests.v1.Probe/Unserved", "/tests.v1.Probe/Unserved is not implemented" },
-        { "/tests.v1.Probe/Stream", "streaming" },
+        { "/tests.v1.Probe/Stream", "/tests.v1.Probe/Stream is not implemented" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const tern_method m = { .path = cases[i].path };

@@ -6,9 +6,9 @@
 
 #include <tern/stub.h>
 
-#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 1
+#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 2
 #error "The installed Tern headers are older than the protoc-gen-tern that made this file: update libtern."
-#elif TERN_CODEGEN_ABI != 1
+#elif TERN_CODEGEN_ABI != 2
 #error "The installed Tern headers are newer than the protoc-gen-tern that made this file: update protoc-gen-tern and generate this file again."
 #endif
 
@@ -20,8 +20,8 @@ TERN_BEGIN_DECLS
 
 extern const tern_service golden_keywords_keywords;
 
-/* Each function makes one call and blocks until it has ended. `opts` may be NULL. On TERN_OK
- * *ret is a new message that the caller frees with its __free_unpacked function; on
+/* Unary: the function makes one call and blocks until it has ended. `opts` may be NULL. On
+ * TERN_OK *ret is a new message that the caller frees with its __free_unpacked function; on
  * failure *reterr (NULL: not wanted) says why, and *ret is untouched. */
 
 tern_code golden_keywords_keywords_delete(tern_channel *ch, const tern_call_options *opts,

@@ -27,3 +27,27 @@ tern_code do__register(tern_server *srv, const struct do__handlers *handlers, vo
     return tern_stub_register(srv, &do_, handlers, self, reterr);
 }
 
+/* --- Thread --- */
+
+static tern_code thread_local___invoke(const void *handlers, void *self, tern_server_call *call, const void *req, void *res)
+{
+    const thread_handlers *h = (const thread_handlers *)handlers;
+    return h->local ? h->local(self, call, (const Lone *)req, (Lone *)res) : TERN_UNIMPLEMENTED;
+}
+
+static const tern_method thread__methods[] = {
+    { "/Thread/Local", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &lone__descriptor, &lone__descriptor, thread_local___invoke },
+};
+
+const tern_service thread = { "Thread", thread__methods, 1 };
+
+tern_code thread_local_(tern_channel *ch, const tern_call_options *opts, const Lone *req, Lone **ret, tern_status *reterr)
+{
+    return tern_stub_unary(ch, &thread__methods[0], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
+}
+
+tern_code thread_register(tern_server *srv, const struct thread_handlers *handlers, void *self, tern_status *reterr)
+{
+    return tern_stub_register(srv, &thread, handlers, self, reterr);
+}
+

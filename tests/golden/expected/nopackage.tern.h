@@ -6,9 +6,9 @@
 
 #include <tern/stub.h>
 
-#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 1
+#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 2
 #error "The installed Tern headers are older than the protoc-gen-tern that made this file: update libtern."
-#elif TERN_CODEGEN_ABI != 1
+#elif TERN_CODEGEN_ABI != 2
 #error "The installed Tern headers are newer than the protoc-gen-tern that made this file: update protoc-gen-tern and generate this file again."
 #endif
 
@@ -20,8 +20,8 @@ TERN_BEGIN_DECLS
 
 extern const tern_service do_;
 
-/* Each function makes one call and blocks until it has ended. `opts` may be NULL. On TERN_OK
- * *ret is a new message that the caller frees with its __free_unpacked function; on
+/* Unary: the function makes one call and blocks until it has ended. `opts` may be NULL. On
+ * TERN_OK *ret is a new message that the caller frees with its __free_unpacked function; on
  * failure *reterr (NULL: not wanted) says why, and *ret is untouched. */
 
 tern_code do__it(tern_channel *ch, const tern_call_options *opts,
@@ -37,6 +37,28 @@ typedef struct do__handlers {
  * gets, must outlive the server. */
 tern_code do__register(tern_server *srv,
     const struct do__handlers *handlers, void *self, tern_status *reterr);
+
+/* --- Thread --- */
+
+extern const tern_service thread;
+
+/* Unary: the function makes one call and blocks until it has ended. `opts` may be NULL. On
+ * TERN_OK *ret is a new message that the caller frees with its __free_unpacked function; on
+ * failure *reterr (NULL: not wanted) says why, and *ret is untouched. */
+
+tern_code thread_local_(tern_channel *ch, const tern_call_options *opts,
+    const Lone *req, Lone **ret, tern_status *reterr);
+
+/* What a server of Thread implements. A member that is NULL answers UNIMPLEMENTED. */
+typedef struct thread_handlers {
+    tern_code (*local)(void *self, tern_server_call *call,
+        const Lone *req, Lone *res);
+} thread_handlers;
+
+/* Serves Thread on `srv`, before its start. `handlers` and `self`, which every handler
+ * gets, must outlive the server. */
+tern_code thread_register(tern_server *srv,
+    const struct thread_handlers *handlers, void *self, tern_status *reterr);
 
 TERN_END_DECLS
 

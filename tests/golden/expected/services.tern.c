@@ -20,14 +20,36 @@ static tern_code golden_services_v1_question_service_plain__invoke(const void *h
     const golden_services_v1_question_service_handlers *h = (const golden_services_v1_question_service_handlers *)handlers;
     return h->plain ? h->plain(self, call, (const Golden__Services__V1__Ask *)req, (Golden__Services__V1__Answer *)res) : TERN_UNIMPLEMENTED;
 }
+static tern_code golden_services_v1_question_service_watch__invoke(const void *handlers, void *self, tern_server_call *call, const void *req, void *res)
+{
+    const golden_services_v1_question_service_handlers *h = (const golden_services_v1_question_service_handlers *)handlers;
+    golden_services_v1_question_service_watch_stream stream = { call };
+    (void)res;
+    return h->watch ? h->watch(self, &stream, (const Golden__Services__V1__Ask *)req) : TERN_UNIMPLEMENTED;
+}
+static tern_code golden_services_v1_question_service_collect__invoke(const void *handlers, void *self, tern_server_call *call, const void *req, void *res)
+{
+    const golden_services_v1_question_service_handlers *h = (const golden_services_v1_question_service_handlers *)handlers;
+    golden_services_v1_question_service_collect_stream stream = { call };
+    (void)req;
+    return h->collect ? h->collect(self, &stream, (Golden__Services__V1__Answer *)res) : TERN_UNIMPLEMENTED;
+}
+static tern_code golden_services_v1_question_service_chat__invoke(const void *handlers, void *self, tern_server_call *call, const void *req, void *res)
+{
+    const golden_services_v1_question_service_handlers *h = (const golden_services_v1_question_service_handlers *)handlers;
+    golden_services_v1_question_service_chat_stream stream = { call };
+    (void)req;
+    (void)res;
+    return h->chat ? h->chat(self, &stream) : TERN_UNIMPLEMENTED;
+}
 
 static const tern_method golden_services_v1_question_service__methods[] = {
     { "/golden.services.v1.QuestionService/GetURLAnswer", TERN_KIND_UNARY, TERN_NO_SIDE_EFFECTS, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_get_url_answer__invoke },
     { "/golden.services.v1.QuestionService/PutAnswer", TERN_KIND_UNARY, TERN_IDEMPOTENT, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_put_answer__invoke },
     { "/golden.services.v1.QuestionService/Plain", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_plain__invoke },
-    { "/golden.services.v1.QuestionService/Watch", TERN_KIND_SERVER_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, NULL },
-    { "/golden.services.v1.QuestionService/Collect", TERN_KIND_CLIENT_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, NULL },
-    { "/golden.services.v1.QuestionService/Chat", TERN_KIND_BIDI_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, NULL },
+    { "/golden.services.v1.QuestionService/Watch", TERN_KIND_SERVER_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_watch__invoke },
+    { "/golden.services.v1.QuestionService/Collect", TERN_KIND_CLIENT_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_collect__invoke },
+    { "/golden.services.v1.QuestionService/Chat", TERN_KIND_BIDI_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_chat__invoke },
 };
 
 const tern_service golden_services_v1_question_service = { "golden.services.v1.QuestionService", golden_services_v1_question_service__methods, 6 };
@@ -44,6 +66,31 @@ tern_code golden_services_v1_question_service_plain(tern_channel *ch, const tern
 {
     return tern_stub_unary(ch, &golden_services_v1_question_service__methods[2], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
 }
+tern_code golden_services_v1_question_service_watch(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_question_service_watch_call *ret, tern_status *reterr)
+{
+    return tern_stub_open(ch, &golden_services_v1_question_service__methods[3], opts, (const ProtobufCMessage *)req, &ret->stream, reterr);
+}
+bool golden_services_v1_question_service_watch_recv(golden_services_v1_question_service_watch_call *call, const Golden__Services__V1__Answer **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
+tern_code golden_services_v1_question_service_watch_finish(golden_services_v1_question_service_watch_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
+tern_code golden_services_v1_question_service_collect(tern_channel *ch, const tern_call_options *opts, golden_services_v1_question_service_collect_call *ret, tern_status *reterr)
+{
+    return tern_stub_open(ch, &golden_services_v1_question_service__methods[4], opts, NULL, &ret->stream, reterr);
+}
+bool golden_services_v1_question_service_collect_send(golden_services_v1_question_service_collect_call *call, const Golden__Services__V1__Ask *req) { return tern_stub_send(call->stream, (const ProtobufCMessage *)req); }
+tern_code golden_services_v1_question_service_collect_finish(golden_services_v1_question_service_collect_call *call, Golden__Services__V1__Answer **ret, tern_status *reterr) { return tern_stub_finish(call->stream, (ProtobufCMessage **)ret, reterr); }
+tern_code golden_services_v1_question_service_chat(tern_channel *ch, const tern_call_options *opts, golden_services_v1_question_service_chat_call *ret, tern_status *reterr)
+{
+    return tern_stub_open(ch, &golden_services_v1_question_service__methods[5], opts, NULL, &ret->stream, reterr);
+}
+bool golden_services_v1_question_service_chat_send(golden_services_v1_question_service_chat_call *call, const Golden__Services__V1__Ask *req) { return tern_stub_send(call->stream, (const ProtobufCMessage *)req); }
+bool golden_services_v1_question_service_chat_close_send(golden_services_v1_question_service_chat_call *call) { return tern_stream_close_send(call->stream); }
+bool golden_services_v1_question_service_chat_recv(golden_services_v1_question_service_chat_call *call, const Golden__Services__V1__Answer **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
+tern_code golden_services_v1_question_service_chat_finish(golden_services_v1_question_service_chat_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
+
+bool golden_services_v1_question_service_watch_stream_send(golden_services_v1_question_service_watch_stream *stream, const Golden__Services__V1__Answer *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
+bool golden_services_v1_question_service_collect_stream_recv(golden_services_v1_question_service_collect_stream *stream, const Golden__Services__V1__Ask **ret) { return tern_stub_server_recv(stream->call, (const ProtobufCMessage **)ret); }
+bool golden_services_v1_question_service_chat_stream_send(golden_services_v1_question_service_chat_stream *stream, const Golden__Services__V1__Answer *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
+bool golden_services_v1_question_service_chat_stream_recv(golden_services_v1_question_service_chat_stream *stream, const Golden__Services__V1__Ask **ret) { return tern_stub_server_recv(stream->call, (const ProtobufCMessage **)ret); }
 
 tern_code golden_services_v1_question_service_register(tern_server *srv, const struct golden_services_v1_question_service_handlers *handlers, void *self, tern_status *reterr)
 {
@@ -52,11 +99,28 @@ tern_code golden_services_v1_question_service_register(tern_server *srv, const s
 
 /* --- golden.services.v1.OnlyStreams --- */
 
+static tern_code golden_services_v1_only_streams_watch__invoke(const void *handlers, void *self, tern_server_call *call, const void *req, void *res)
+{
+    const golden_services_v1_only_streams_handlers *h = (const golden_services_v1_only_streams_handlers *)handlers;
+    golden_services_v1_only_streams_watch_stream stream = { call };
+    (void)res;
+    return h->watch ? h->watch(self, &stream, (const Golden__Services__V1__Ask *)req) : TERN_UNIMPLEMENTED;
+}
+
 static const tern_method golden_services_v1_only_streams__methods[] = {
-    { "/golden.services.v1.OnlyStreams/Watch", TERN_KIND_SERVER_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, NULL },
+    { "/golden.services.v1.OnlyStreams/Watch", TERN_KIND_SERVER_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_only_streams_watch__invoke },
 };
 
 const tern_service golden_services_v1_only_streams = { "golden.services.v1.OnlyStreams", golden_services_v1_only_streams__methods, 1 };
+
+tern_code golden_services_v1_only_streams_watch(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_only_streams_watch_call *ret, tern_status *reterr)
+{
+    return tern_stub_open(ch, &golden_services_v1_only_streams__methods[0], opts, (const ProtobufCMessage *)req, &ret->stream, reterr);
+}
+bool golden_services_v1_only_streams_watch_recv(golden_services_v1_only_streams_watch_call *call, const Golden__Services__V1__Answer **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
+tern_code golden_services_v1_only_streams_watch_finish(golden_services_v1_only_streams_watch_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
+
+bool golden_services_v1_only_streams_watch_stream_send(golden_services_v1_only_streams_watch_stream *stream, const Golden__Services__V1__Answer *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
 
 tern_code golden_services_v1_only_streams_register(tern_server *srv, const struct golden_services_v1_only_streams_handlers *handlers, void *self, tern_status *reterr)
 {

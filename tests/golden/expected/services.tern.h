@@ -6,9 +6,9 @@
 
 #include <tern/stub.h>
 
-#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 1
+#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 2
 #error "The installed Tern headers are older than the protoc-gen-tern that made this file: update libtern."
-#elif TERN_CODEGEN_ABI != 1
+#elif TERN_CODEGEN_ABI != 2
 #error "The installed Tern headers are newer than the protoc-gen-tern that made this file: update protoc-gen-tern and generate this file again."
 #endif
 
@@ -24,9 +24,22 @@ TERN_BEGIN_DECLS
  */
 extern const tern_service golden_services_v1_question_service;
 
-/* Each function makes one call and blocks until it has ended. `opts` may be NULL. On TERN_OK
- * *ret is a new message that the caller frees with its __free_unpacked function; on
+/* Unary: the function makes one call and blocks until it has ended. `opts` may be NULL. On
+ * TERN_OK *ret is a new message that the caller frees with its __free_unpacked function; on
  * failure *reterr (NULL: not wanted) says why, and *ret is untouched. */
+
+/* Streams: the function named like the method opens a call and, on TERN_OK, sets *ret to a
+ * handle for the functions beside it. Those that move messages block, and return false when
+ * the call is over. _finish() must follow: it ends the call, frees what it holds and tells its
+ * status. `opts`, which may be NULL, is borrowed until then; what _recv() sets is borrowed
+ * until the next receive. What all streams can do takes the member of the handle, as in
+ * tern_stream_cancel(call.stream).
+ * Client streaming: _send() each request, then _finish(), which waits for the response. On
+ * TERN_OK *ret is a new message that the caller frees with its __free_unpacked function.
+ * Server streaming: _recv() until it returns false, then _finish().
+ * Bidirectional streaming: _send() and _recv() in any order, also from two threads;
+ * _close_send() after the last request; _recv() until it returns false; _finish().
+ */
 
 /*
  * Answers one question.
@@ -43,14 +56,50 @@ tern_code golden_services_v1_question_service_put_answer(tern_channel *ch, const
 tern_code golden_services_v1_question_service_plain(tern_channel *ch, const tern_call_options *opts,
     const Golden__Services__V1__Ask *req, Golden__Services__V1__Answer **ret, tern_status *reterr);
 
-/* golden.services.v1.QuestionService.Watch is server streaming: this version of protoc-gen-tern generates unary functions
- * only. */
+/* A stream of answers. */
+typedef struct golden_services_v1_question_service_watch_call { tern_stream *stream; } golden_services_v1_question_service_watch_call;
+tern_code golden_services_v1_question_service_watch(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_question_service_watch_call *ret, tern_status *reterr);
+bool golden_services_v1_question_service_watch_recv(
+    golden_services_v1_question_service_watch_call *call, const Golden__Services__V1__Answer **ret);
+tern_code golden_services_v1_question_service_watch_finish(
+    golden_services_v1_question_service_watch_call *call, tern_status *reterr);
 
-/* golden.services.v1.QuestionService.Collect is client streaming: this version of protoc-gen-tern generates unary functions
- * only. */
+typedef struct golden_services_v1_question_service_collect_call { tern_stream *stream; } golden_services_v1_question_service_collect_call;
+tern_code golden_services_v1_question_service_collect(tern_channel *ch, const tern_call_options *opts,
+    golden_services_v1_question_service_collect_call *ret, tern_status *reterr);
+bool golden_services_v1_question_service_collect_send(
+    golden_services_v1_question_service_collect_call *call, const Golden__Services__V1__Ask *req);
+tern_code golden_services_v1_question_service_collect_finish(
+    golden_services_v1_question_service_collect_call *call, Golden__Services__V1__Answer **ret, tern_status *reterr);
 
-/* golden.services.v1.QuestionService.Chat is bidirectional streaming: this version of protoc-gen-tern generates unary functions
- * only. */
+typedef struct golden_services_v1_question_service_chat_call { tern_stream *stream; } golden_services_v1_question_service_chat_call;
+tern_code golden_services_v1_question_service_chat(tern_channel *ch, const tern_call_options *opts,
+    golden_services_v1_question_service_chat_call *ret, tern_status *reterr);
+bool golden_services_v1_question_service_chat_send(
+    golden_services_v1_question_service_chat_call *call, const Golden__Services__V1__Ask *req);
+bool golden_services_v1_question_service_chat_close_send(golden_services_v1_question_service_chat_call *call);
+bool golden_services_v1_question_service_chat_recv(
+    golden_services_v1_question_service_chat_call *call, const Golden__Services__V1__Answer **ret);
+tern_code golden_services_v1_question_service_chat_finish(
+    golden_services_v1_question_service_chat_call *call, tern_status *reterr);
+
+/* What handlers of streaming methods get. _send() and _recv() block, and return false when the
+ * call is over or, _recv(), when the client has sent all. What _recv() sets is borrowed until
+ * the next receive or the end of the call. What all calls can do takes the member of the
+ * handle, as in tern_server_call_metadata(stream->call). The handle itself lasts until the
+ * handler returns: one that defers its call keeps a copy (*stream). */
+typedef struct golden_services_v1_question_service_watch_stream { tern_server_call *call; } golden_services_v1_question_service_watch_stream;
+bool golden_services_v1_question_service_watch_stream_send(
+    golden_services_v1_question_service_watch_stream *stream, const Golden__Services__V1__Answer *res);
+typedef struct golden_services_v1_question_service_collect_stream { tern_server_call *call; } golden_services_v1_question_service_collect_stream;
+bool golden_services_v1_question_service_collect_stream_recv(
+    golden_services_v1_question_service_collect_stream *stream, const Golden__Services__V1__Ask **ret);
+typedef struct golden_services_v1_question_service_chat_stream { tern_server_call *call; } golden_services_v1_question_service_chat_stream;
+bool golden_services_v1_question_service_chat_stream_send(
+    golden_services_v1_question_service_chat_stream *stream, const Golden__Services__V1__Answer *res);
+bool golden_services_v1_question_service_chat_stream_recv(
+    golden_services_v1_question_service_chat_stream *stream, const Golden__Services__V1__Ask **ret);
 
 /* What a server of golden.services.v1.QuestionService implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_services_v1_question_service_handlers {
@@ -66,6 +115,12 @@ typedef struct golden_services_v1_question_service_handlers {
     /* What follows on the line. */
     tern_code (*plain)(void *self, tern_server_call *call,
         const Golden__Services__V1__Ask *req, Golden__Services__V1__Answer *res);
+    /* A stream of answers. */
+    tern_code (*watch)(void *self, golden_services_v1_question_service_watch_stream *stream,
+        const Golden__Services__V1__Ask *req);
+    tern_code (*collect)(void *self, golden_services_v1_question_service_collect_stream *stream,
+        Golden__Services__V1__Answer *res);
+    tern_code (*chat)(void *self, golden_services_v1_question_service_chat_stream *stream);
 } golden_services_v1_question_service_handlers;
 
 /* Serves golden.services.v1.QuestionService on `srv`, before its start. `handlers` and `self`, which every handler
@@ -77,12 +132,36 @@ tern_code golden_services_v1_question_service_register(tern_server *srv,
 
 extern const tern_service golden_services_v1_only_streams;
 
-/* golden.services.v1.OnlyStreams.Watch is server streaming: this version of protoc-gen-tern generates unary functions
- * only. */
+/* Streams: the function named like the method opens a call and, on TERN_OK, sets *ret to a
+ * handle for the functions beside it. Those that move messages block, and return false when
+ * the call is over. _finish() must follow: it ends the call, frees what it holds and tells its
+ * status. `opts`, which may be NULL, is borrowed until then; what _recv() sets is borrowed
+ * until the next receive. What all streams can do takes the member of the handle, as in
+ * tern_stream_cancel(call.stream).
+ * Server streaming: _recv() until it returns false, then _finish().
+ */
+
+typedef struct golden_services_v1_only_streams_watch_call { tern_stream *stream; } golden_services_v1_only_streams_watch_call;
+tern_code golden_services_v1_only_streams_watch(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_only_streams_watch_call *ret, tern_status *reterr);
+bool golden_services_v1_only_streams_watch_recv(
+    golden_services_v1_only_streams_watch_call *call, const Golden__Services__V1__Answer **ret);
+tern_code golden_services_v1_only_streams_watch_finish(
+    golden_services_v1_only_streams_watch_call *call, tern_status *reterr);
+
+/* What handlers of streaming methods get. _send() and _recv() block, and return false when the
+ * call is over or, _recv(), when the client has sent all. What _recv() sets is borrowed until
+ * the next receive or the end of the call. What all calls can do takes the member of the
+ * handle, as in tern_server_call_metadata(stream->call). The handle itself lasts until the
+ * handler returns: one that defers its call keeps a copy (*stream). */
+typedef struct golden_services_v1_only_streams_watch_stream { tern_server_call *call; } golden_services_v1_only_streams_watch_stream;
+bool golden_services_v1_only_streams_watch_stream_send(
+    golden_services_v1_only_streams_watch_stream *stream, const Golden__Services__V1__Answer *res);
 
 /* What a server of golden.services.v1.OnlyStreams implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_services_v1_only_streams_handlers {
-    const void *reserved; /* no unary method; C has no empty structs */
+    tern_code (*watch)(void *self, golden_services_v1_only_streams_watch_stream *stream,
+        const Golden__Services__V1__Ask *req);
 } golden_services_v1_only_streams_handlers;
 
 /* Serves golden.services.v1.OnlyStreams on `srv`, before its start. `handlers` and `self`, which every handler
@@ -96,7 +175,7 @@ extern const tern_service golden_services_v1_nothing;
 
 /* What a server of golden.services.v1.Nothing implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_services_v1_nothing_handlers {
-    const void *reserved; /* no unary method; C has no empty structs */
+    const void *reserved; /* no method; C has no empty structs */
 } golden_services_v1_nothing_handlers;
 
 /* Serves golden.services.v1.Nothing on `srv`, before its start. `handlers` and `self`, which every handler
