@@ -13,6 +13,7 @@ typedef struct tern__call_codec {
     /* Frees what unpack made: the call has failed after all. NULL: nothing to free. */
     void (*discard)(void *ctx);
     void *ctx;
+    bool compressed; /* what pack writes is compressed already (client/compress.h) */
 } tern__call_codec;
 
 tern_code tern__call_unary(tern_channel *ch, const tern_method *method,

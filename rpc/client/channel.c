@@ -11,11 +11,15 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "client/proxy.h"
+#include "client/reactor.h"
 #include "io/clock.h"
 #include "io/random.h"
 
 /* The user agent's own part (PROTOCOL-HTTP2.md, "User Agents"). */
 #define USER_AGENT "grpc-c-tern/" TERN_VERSION_STRING
+
+uint32_t tern__channel_keepalive_floor_ms = TERN_LIMIT_KEEPALIVE_MS_MIN;
 
 static void fill_options(tern_channel_options *o)
 {
@@ -31,6 +35,16 @@ static void fill_options(tern_channel_options *o)
         o->receive_message_bytes_max = TERN_LIMIT_RECEIVE_MESSAGE_BYTES;
     if (!o->calls_waiting_max)
         o->calls_waiting_max = TERN_LIMIT_CALLS_WAITING;
+    if (!o->idle_timeout_ms)
+        o->idle_timeout_ms = TERN_LIMIT_IDLE_TIMEOUT_MS;
+    if (!o->connect_stagger_ms)
+        o->connect_stagger_ms = TERN_LIMIT_CONNECT_STAGGER_MS;
+    if (o->connect_stagger_ms < TERN_LIMIT_CONNECT_STAGGER_MS_MIN)
+        o->connect_stagger_ms = TERN_LIMIT_CONNECT_STAGGER_MS_MIN;
+    if (o->connect_stagger_ms > TERN_LIMIT_CONNECT_STAGGER_MS_MAX)
+        o->connect_stagger_ms = TERN_LIMIT_CONNECT_STAGGER_MS_MAX;
+    if (!o->receive_window_bytes_max)
+        o->receive_window_bytes_max = TERN_LIMIT_WINDOW_BYTES_MAX;
     tern__retry_options_fill(&o->retry);
     tern__breaker_options_fill(&o->breaker);
 }
@@ -103,6 +117,14 @@ static tern_code check_options(const tern_channel_options *o, tern_status *reter
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "%zu interceptors are more than TERN_LIMIT_INTERCEPTORS (%u)",
                                o->n_interceptors, TERN_LIMIT_INTERCEPTORS);
+    if (o->receive_window_bytes_max > TERN_LIMIT_WINDOW_BYTES_MAX)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "receive_window_bytes_max is %u, at most %u are possible",
+                               o->receive_window_bytes_max, TERN_LIMIT_WINDOW_BYTES_MAX);
+    if ((unsigned)o->compression > TERN_COMPRESSION_ZSTD)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "compression is %d, which is no value of tern_compression",
+                               (int)o->compression);
     if (!printable(o->authority))
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "authority has a character that may not be sent");
@@ -112,6 +134,31 @@ static tern_code check_options(const tern_channel_options *o, tern_status *reter
                 return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                        "user_agent has a character that may not be sent");
     return TERN_OK;
+}
+
+static tern__upkeep_options upkeep_of(const tern_channel_options *o)
+{
+    return (tern__upkeep_options){
+        .keepalive_time = tern__keepalive_span(o->keepalive_time_ms, TERN_NEVER_MS,
+                                               tern__channel_keepalive_floor_ms),
+        .keepalive_timeout =
+            tern__keepalive_span(o->keepalive_timeout_ms, TERN_LIMIT_KEEPALIVE_TIMEOUT_MS, 1),
+        .keepalive_without_calls = o->keepalive_without_calls,
+        .idle_timeout = tern__keepalive_span(o->idle_timeout_ms, TERN_LIMIT_IDLE_TIMEOUT_MS, 1),
+        .window_bytes_max = o->receive_window_bytes_max,
+    };
+}
+
+/* *ret stays NULL where none is to be used. False: out of memory. */
+static bool find_proxy(const tern_channel *ch, const tern__target *target, tern__proxy **ret)
+{
+    tern__proxy found;
+    if (ch->opt.proxy_disabled || !tern__proxy_find(target, &found))
+        return true;
+    *ret = malloc(sizeof found);
+    if (*ret)
+        **ret = found;
+    return *ret != NULL;
 }
 
 tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
@@ -136,7 +183,9 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     }
     ch->opt = *opts;
     fill_options(&ch->opt);
-    if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch)) {
+    tern__proxy *proxy = NULL;
+    if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch) ||
+        !find_proxy(ch, &parsed, &proxy)) {
         tern__tls_dial_deinit(&dial);
         free_strings(ch);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
@@ -152,9 +201,13 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         .backoff_ms = ch->opt.reconnect_backoff_ms,
         .backoff_ms_max = ch->opt.reconnect_backoff_ms_max,
         .queue_max = ch->opt.calls_waiting_max,
+        .stagger_ms = ch->opt.connect_stagger_ms,
+        .upkeep = upkeep_of(&ch->opt),
+        .loop = ch->opt.loop ? ch->opt.loop : tern__reactor_default(),
     };
     tern__subchannel_init(&ch->sub, &parsed, &sub);
     ch->sub.dial = dial;
+    ch->sub.proxy = proxy;
     *ret = ch;
     return TERN_OK;
 }

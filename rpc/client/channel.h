@@ -32,6 +32,9 @@ struct tern_channel {
     tern_channel_stats stats;
 };
 
+/* The shortest keepalive time there is, ms. Tests lower it, to see in a moment what takes 10 s. */
+extern uint32_t tern__channel_keepalive_floor_ms;
+
 /* Tells the program of a change of the breaker's state. Without the lock. */
 void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change);
 

@@ -11,8 +11,11 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "client/proxy.h"
+#include "client/race.h"
 #include "io/clock.h"
 #include "io/socket.h"
+#include "io/tls.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -128,53 +131,74 @@ static tern_code look_up(const tern__target *target, int64_t deadline, tern_cont
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
-/* Waits until a pending connect has an outcome: 0 or -errno. */
-static int wait_connected(int fd, int64_t deadline, tern_context *context)
+/* Takes the handshake to its end: 0 or -errno. */
+static int shake_hands(tern__socket *sock, const tern__connect_bounds *bounds)
 {
     for (;;) {
+        int rv = tern__tls_handshake(sock->tls);
+        if (rv)
+            return rv > 0 ? 0 : rv;
         int64_t now = tern__clock_now();
-        if (now >= deadline)
+        if (now >= bounds->deadline)
             return -ETIMEDOUT;
-        if (tern_context_error(context) != TERN_OK)
+        if (tern_context_error(bounds->context) != TERN_OK)
             return -ECANCELED;
-        struct pollfd p = { .fd = fd, .events = POLLOUT };
-        int64_t until = tern__time_min(deadline, context ? now + TERN__CONNECT_SLICE_NS
-                                                         : deadline);
-        int rv = poll(&p, 1, tern__clock_poll_ms(now, until));
-        if (rv > 0)
-            return tern__socket_error(fd);
-        if (rv < 0 && errno != EINTR)
-            return -errno;
+        struct pollfd p = { .fd = sock->fd, .events = POLLIN };
+        if (tern__socket_unsent(sock))
+            p.events |= POLLOUT;
+        int64_t slice = bounds->context ? now + TERN__CONNECT_SLICE_NS : TERN__TIME_NEVER;
+        poll(&p, 1, tern__clock_poll_ms(now, tern__time_min(bounds->deadline, slice)));
     }
 }
 
-static tern_code connect_one(const tern__address *a, const tern__connect_bounds *bounds,
-                             tern__transport **ret, tern_status *reterr)
+/* Puts TLS on the socket. UNAVAILABLE with the reason. */
+static tern_code secure(tern__socket *sock, const tern__tls_dial *dial, const tern__address *a,
+                        const tern__connect_bounds *bounds, tern_status *reterr)
+{
+    int rv = tern__tls_connect(sock, dial, a);
+    if (rv)
+        return tern_status_set(reterr, TERN_UNAVAILABLE, "TLS: out of memory");
+    rv = shake_hands(sock, bounds);
+    if (rv == -ETIMEDOUT)
+        return tern_status_set(reterr, TERN_UNAVAILABLE,
+                               "TLS: the handshake was not over in time (does this port speak "
+                               "TLS?)");
+    return rv ? tern_status_set(reterr, TERN_UNAVAILABLE, "%s", tern__socket_reason(sock, rv))
+              : TERN_OK;
+}
+
+/* Takes a connection from TCP to HTTP/2: proxy, TLS, SETTINGS. The socket is this function's. */
+static tern_code talk(const tern__destination *to, int fd, const tern__address *a,
+                      const tern__connect_bounds *bounds, tern__transport **ret,
+                      tern_status *reterr)
 {
     char where[TERN__ADDRESS_TEXT_MAX];
-    bool pending;
-    tern__address_text(a, where);
-    tern__socket sock = { .fd = tern__socket_connect(a, &pending) };
-    int rv = sock.fd < 0 ? sock.fd
-             : pending   ? wait_connected(sock.fd, bounds->deadline, bounds->context)
-                         : 0;
-    if (rv < 0) {
-        tern__socket_close(&sock);
-        return tern_status_set(reterr, TERN_UNAVAILABLE, "cannot connect to %s: %s", where,
-                               strerror(-rv));
-    }
+    tern__socket sock = { .fd = fd };
     tern_status why;
+    tern_code code = TERN_OK;
     why.message[0] = '\0';
-    tern_code code = tern__transport_new(&sock, bounds, ret, &why);
+    if (to->proxy) {
+        const tern__proxy_bounds wait = { bounds->deadline, bounds->context };
+        code = tern__proxy_tunnel(to->proxy, fd, to->target->authority, &wait, &why);
+    }
+    if (code == TERN_OK && to->dial->creds)
+        code = secure(&sock, to->dial, a, bounds, &why);
+    if (code == TERN_OK)
+        code = tern__transport_new(&sock, bounds, ret, &why);
+    else
+        tern__socket_close(&sock);
+    tern__address_text(a, where);
     if (code != TERN_OK)
-        tern_status_set(reterr, code, "cannot talk to %s: %.400s", where, why.message);
+        tern_status_set(reterr, code, "cannot talk to %s%s: %.400s", to->proxy ? "the proxy at " : "",
+                        where, why.message);
     return code;
 }
 
-tern_code tern__connect(const tern__target *target, const tern__connect_bounds *bounds,
+tern_code tern__connect(const tern__destination *to, const tern__connect_bounds *bounds,
                         tern__transport **ret, tern_status *reterr)
 {
     tern__address_list found;
+    const tern__target *target = to->proxy ? &to->proxy->target : to->target;
     const tern__address_list *list = &target->addresses;
     if (!target->literal) {
         tern_code code = look_up(target, bounds->deadline, bounds->context, &found, reterr);
@@ -182,14 +206,20 @@ tern_code tern__connect(const tern__target *target, const tern__connect_bounds *
             return code;
         list = &found;
     }
+    const tern__race_bounds limits = { bounds->deadline, bounds->context };
+    const tern__address *a;
     tern_code code = TERN_UNAVAILABLE;
-    for (uint32_t i = 0; i < list->n && code != TERN_OK; i++) {
-        /* One address that swallows packets must not eat the time of the others. */
+    tern__race race;
+    int fd;
+    tern__race_init(&race, list, to->stagger);
+    while (code != TERN_OK && (fd = tern__race_next(&race, &limits, &a, reterr)) >= 0) {
+        /* A peer that connects and says nothing must not eat the time of the others. */
         int64_t now = tern__clock_now();
         int64_t left = bounds->deadline > now ? bounds->deadline - now : 0;
         tern__connect_bounds one = *bounds;
-        one.deadline = tern__time_add(now, left / (int64_t)(list->n - i));
-        code = connect_one(&list->at[i], &one, ret, reterr);
+        one.deadline = tern__time_add(now, left / (int64_t)(tern__race_left(&race) + 1));
+        code = talk(to, fd, a, &one, ret, reterr);
     }
+    tern__race_deinit(&race);
     return code;
 }

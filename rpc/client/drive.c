@@ -16,10 +16,12 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
-#include "client/background.h"
+#include "client/reactor.h"
 #include "client/streaming.h"
+#include "client/upkeep.h"
 #include "io/clock.h"
 #include "io/socket.h"
+#include "io/tls.h"
 
 /* Bytes read at once, on the leader's stack. */
 #define READ_BYTES (32u * 1024)
@@ -27,8 +29,9 @@
 #define READS_PER_TURN 16
 /* Memory an idle connection's output buffer may keep. */
 #define OUT_KEEP_BYTES (16u * 1024)
-/* Shorter waits than this are not worth a limit of their own on the read. */
-#define READ_LIMIT_MIN_NS (5 * TERN__NS_PER_MS)
+/* Shorter waits than this take poll: the kernel's limit on a read is counted in its ticks (1 to
+ * 10 ms), comes up to two of them late, and when it is long up to an eighth besides. */
+#define READ_LIMIT_MIN_NS (150 * TERN__NS_PER_MS)
 /* A follower that writes for a deaf leader looks so often whether its own answer has come. */
 #define WRITE_SLICE_NS (10 * TERN__NS_PER_MS)
 
@@ -40,20 +43,38 @@ void tern__drive_wake(tern__transport *t)
     t->wake_sent = write(t->wake_fd, &one, sizeof one) == (ssize_t)sizeof one;
 }
 
+/* The end of the stream. Before there is HTTP/2 it often means the wrong choice of port. */
+static const char *end_of(const tern__transport *t)
+{
+    if (t->ready)
+        return "the server closed the connection";
+    return t->sock.tls ? "the server closed the connection before its HTTP/2 SETTINGS"
+                       : "the server closed the connection before its HTTP/2 SETTINGS (does this "
+                         "port expect TLS?)";
+}
+
 /* Handles the result of a read; true while the connection lives. */
 static bool take_in(tern__transport *t, const uint8_t *buf, long n)
 {
-    char why[200];
+    char why[320];
     if (n == -EAGAIN)
         return true;
-    if (n <= 0) {
-        snprintf(why, sizeof why, "%s%s",
-                 n ? "the connection failed: " : "the server closed the connection",
-                 n ? tern__socket_reason(&t->sock, n) : "");
+    if (n == 0) {
+        tern__transport_die(t, end_of(t));
+        return false;
+    }
+    if (n < 0) {
+        snprintf(why, sizeof why, "the connection failed: %s", tern__socket_reason(&t->sock, n));
         tern__transport_die(t, why);
         return false;
     }
-    if (tern__h2_feed(t->h2, 0, buf, (size_t)n)) {
+    if (!t->ready && !t->sock.tls && tern__tls_is_alert(buf, (size_t)n)) {
+        tern__transport_die(t, "this port takes TLS only (the channel's option `tls`)");
+        return false;
+    }
+    int64_t now = tern__clock_now();
+    tern__keepalive_read(&t->keepalive, now);
+    if (tern__h2_feed(t->h2, now, buf, (size_t)n)) {
         snprintf(why, sizeof why, "the HTTP/2 session with the server failed: %s",
                  tern__h2_error_text(t->h2));
         tern__transport_die(t, why);
@@ -73,6 +94,12 @@ static bool read_all(tern__transport *t, uint8_t *buf)
             break;
     }
     return true;
+}
+
+bool tern__drive_take_in_all(tern__transport *t)
+{
+    uint8_t buf[READ_BYTES];
+    return read_all(t, buf);
 }
 
 void tern__drive_flush(tern__transport *t)
@@ -140,9 +167,10 @@ static bool limit_read(tern__transport *t, int64_t deadline)
         int64_t left = deadline - tern__clock_now();
         if (left < READ_LIMIT_MIN_NS)
             return false;
-        if (t->receive_timeout && t->receive_timeout <= left && t->receive_timeout >= left / 2)
+        if (t->receive_timeout && t->receive_timeout <= left - left / 4 &&
+            t->receive_timeout >= left / 2)
             return true;
-        want = left - left / 8;
+        want = left - left / 4 - left / 8;
     }
     if (want == t->receive_timeout)
         return true;
@@ -165,14 +193,25 @@ static void drive_read(tern__transport *t)
         flush_answers(t);
 }
 
-/* A follower, else a queued stream. */
+/* To a follower, else to a thread whose stream is queued, else to the loop if calls with callbacks
+ * are open. */
 void tern__drive_pass_lead(tern__transport *t)
 {
     if (t->led)
         return;
-    const tern__list *from = tern__list_empty(&t->waiters) ? &t->queue : &t->waiters;
-    if (!tern__list_empty(from))
-        pthread_cond_signal(&TERN__CONTAINER(from->next, tern__waiter, node)->cond);
+    if (!tern__list_empty(&t->waiters)) {
+        pthread_cond_signal(&TERN__CONTAINER(t->waiters.next, tern__waiter, node)->cond);
+        return;
+    }
+    for (tern__list *n = t->queue.next; n != &t->queue; n = n->next) {
+        tern__client_stream *s = TERN__CONTAINER(n, tern__client_stream, waiter.node);
+        if (!s->wake) {
+            pthread_cond_signal(&s->waiter.cond);
+            return;
+        }
+    }
+    if (t->n_async && t->loop && !t->dead && (!t->bg_armed || tern__drive_unsent(t)))
+        tern__reactor_arm(t);
 }
 
 bool tern__transport_service(tern__transport *t)
@@ -227,7 +266,13 @@ static void lead(tern__transport *t, const tern__client_stream *s, int64_t deadl
 {
     t->led = true;
     if (t->bg_armed)
-        tern__background_disarm(t);
+        tern__reactor_disarm(t);
+    if (tern__upkeep_on(t))
+        deadline = tern__time_min(deadline, tern__upkeep(t, true));
+    if (t->dead) {
+        t->led = false;
+        return;
+    }
     if (s->may_be_deaf && t->n_streams == 1 && t->out.len == 0 && limit_read(t, deadline))
         drive_read(t);
     else
@@ -289,20 +334,28 @@ void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attem
     tern__drive_flush(t);
 }
 
-/* Finds a place for the stream under MAX_CONCURRENT_STREAMS; true when it has one. */
-static bool take_place(tern__transport *t, tern__client_stream *s, const tern__request *r)
+/* Asks for a place for the stream under MAX_CONCURRENT_STREAMS: it has one (granted), waits for one
+ * in the queue, or may not even wait (done). */
+static void ask_for_place(tern__transport *t, tern__client_stream *s)
 {
     if (t->n_streams < tern__h2_peer_streams_max(t->h2) && tern__list_empty(&t->queue)) {
         t->n_streams++;
-        return s->granted = true;
-    }
-    if (t->n_queued >= t->queue_max) {
+        s->granted = true;
+    } else if (t->n_queued >= t->queue_max) {
         tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_RESOURCE_EXHAUSTED,
                             "too many calls wait for a free stream (calls_waiting_max)");
-        return false;
+    } else {
+        tern__list_append(&t->queue, &s->waiter.node);
+        t->n_queued++;
     }
-    tern__list_append(&t->queue, &s->waiter.node);
-    t->n_queued++;
+}
+
+/* Finds a place; true when the stream has one. */
+static bool take_place(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    ask_for_place(t, s);
+    if (s->granted || s->done)
+        return s->granted;
     tern__drive_await(t, s, &s->waiter, TERN__WAIT_PLACE, r->deadline);
     if (s->done)
         return false;
@@ -337,6 +390,10 @@ static bool send_request(tern__transport *t, tern__client_stream *s, const tern_
     tern__list_append(&t->open, &s->open_node);
     if (tern__h2_ids_spent(t->h2))
         t->draining = true;
+    if (r->lazy) {
+        t->unflushed = true;
+        return true;
+    }
     tern__drive_flush(t);
     if (tern__drive_unsent(t))
         tern__drive_wake(t); /* the leader must poll for room in the socket */
@@ -359,17 +416,51 @@ bool tern__drive_listen(tern__cancel_link *link, tern_context *context)
     return tern__context_listen(context, &link->listener);
 }
 
-bool tern__drive_open(tern__transport *t, tern__client_stream *s, const tern__request *r)
+/* Whether a stream may be opened at all; the outcome otherwise in *s. */
+static bool may_open(tern__transport *t, tern__client_stream *s)
 {
     if (s->cancelled) {
         tern__drive_give_up(t, s, TERN__FATE_NEVER_SENT);
         return false;
     }
+    /* A connection that was silent for long is asked for a sign of life before the request, so that
+     * a dead one is found out as early as can be (gRFC A8). Who leads does so by itself. */
+    if (tern__upkeep_on(t) && !t->led && !t->dead)
+        tern__upkeep(t, true);
     if (t->dead || t->draining) {
         tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
         return false;
     }
-    return take_place(t, s, r) && send_request(t, s, r);
+    return true;
+}
+
+void tern__drive_start(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    if (!may_open(t, s))
+        return;
+    ask_for_place(t, s);
+    tern__drive_granted(t, s, r);
+}
+
+void tern__drive_granted(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    if (!s->granted || s->done || s->h2.id)
+        return;
+    if (t->dead || t->draining) {
+        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
+        t->n_streams--;
+        return;
+    }
+    send_request(t, s, r);
+}
+
+bool tern__drive_open(tern__transport *t, tern__client_stream *s, const tern__request *r)
+{
+    if (!may_open(t, s) || !take_place(t, s, r) || !send_request(t, s, r))
+        return false;
+    if (t->bg_armed && tern__upkeep_on(t))
+        tern__reactor_wake(t->loop); /* it watched a connection without calls */
+    return true;
 }
 
 void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern__request *r)

@@ -20,6 +20,9 @@ static inline bool tern__drive_unsent(const tern__transport *t)
     return t->out.len || tern__socket_unsent(&t->sock);
 }
 
+/* Reads what the socket holds, without waiting; by the leader, or when nobody leads. True while the
+ * connection lives. */
+bool tern__drive_take_in_all(tern__transport *t);
 /* Writes what is to be written as far as the socket takes it. */
 void tern__drive_flush(tern__transport *t);
 /* The leader's step: waits for the socket until `deadline` (the lock is released meanwhile), reads
@@ -45,6 +48,10 @@ void tern__drive_await(tern__transport *t, tern__client_stream *s, tern__waiter 
 /* Opens the stream with the request's head and what it has of a message, under the peer's
  * MAX_CONCURRENT_STREAMS. True: it is open; false: the outcome is in *s. */
 bool tern__drive_open(tern__transport *t, tern__client_stream *s, const tern__request *r);
+/* The same for a stream that nobody waits for: start, then granted whenever something has happened,
+ * until the stream is open (s->h2.id) or done. */
+void tern__drive_start(tern__transport *t, tern__client_stream *s, const tern__request *r);
+void tern__drive_granted(tern__transport *t, tern__client_stream *s, const tern__request *r);
 /* Ends a stream whose wait ended without an outcome: CANCELLED or DEADLINE_EXCEEDED. */
 void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attempt_fate fate);
 

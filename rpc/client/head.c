@@ -8,7 +8,19 @@
 
 #include "base/sanitize.h"
 #include "base/time.h"
+#include "client/compress.h"
+#include "wire/encoding.h"
 #include "wire/metadata.h"
+
+static const tern__h2_field accept_encoding =
+    TERN__H2_FIXED("grpc-accept-encoding", TERN__ACCEPT_ENCODING);
+/* Named even if no message of the call gets smaller by it: whether a server supports an encoding
+ * must not depend on what is sent to it. */
+static const tern__h2_field encodings[] = {
+    [TERN_COMPRESSION_GZIP] = TERN__H2_FIXED("grpc-encoding", "gzip"),
+    [TERN_COMPRESSION_DEFLATE] = TERN__H2_FIXED("grpc-encoding", "deflate"),
+    [TERN_COMPRESSION_ZSTD] = TERN__H2_FIXED("grpc-encoding", "zstd"),
+};
 
 static tern_code add_metadata(tern__head *h, const tern_metadata *md, tern_status *reterr)
 {
@@ -33,7 +45,7 @@ static tern_code add_metadata(tern__head *h, const tern_metadata *md, tern_statu
 }
 
 tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_method *method,
-                          const tern_metadata *metadata, int64_t deadline, tern_status *reterr)
+                          const tern_call_options *opts, int64_t deadline, tern_status *reterr)
 {
     uint32_t n = 0;
     tern__h2_field *f = h->fields;
@@ -50,8 +62,12 @@ tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_meth
     f[n++] = ch->te;
     f[n++] = ch->content_type;
     f[n++] = ch->user_agent_field;
+    f[n++] = accept_encoding;
+    tern_compression c = tern__call_compression(ch, opts);
+    if (c != TERN_COMPRESSION_IDENTITY)
+        f[n++] = encodings[c];
     h->n_fields = n;
-    return add_metadata(h, metadata, reterr);
+    return add_metadata(h, opts->metadata, reterr);
 }
 
 void tern__head_deinit(tern__head *h)

@@ -27,7 +27,7 @@ typedef struct tern__head {
  * TERN__TIME_NEVER for none. RESOURCE_EXHAUSTED: more metadata than is allowed, out of memory. The
  * head must be deinitialized in either case. */
 tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_method *method,
-                          const tern_metadata *metadata, int64_t deadline, tern_status *reterr);
+                          const tern_call_options *opts, int64_t deadline, tern_status *reterr);
 void tern__head_deinit(tern__head *h);
 
 /* Before an attempt: what is left until the deadline, and how many attempts there were before. */

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/compress.h"
+#include "wire/encoding.h"
 #include "wire/path.h"
 #include "wire/percent.h"
 #include "wire/status.h"
@@ -25,6 +27,7 @@ void tern__client_stream_init(tern__client_stream *s, size_t receive_max, bool w
     tern__list_init(&s->open_node);
     s->want_metadata = want_metadata;
     s->http_status = 200;
+    s->encoding = TERN_COMPRESSION_IDENTITY;
     tern__metadata_init(&s->block, NULL);
     tern__metadata_init(&s->initial, NULL);
     tern__metadata_init(&s->trailing, NULL);
@@ -60,6 +63,8 @@ void tern__client_stream_notify(tern__client_stream *s)
     pthread_cond_signal(&s->waiter.cond);
     if (s->body)
         pthread_cond_signal(&s->body->sender.cond);
+    if (s->wake)
+        s->wake(s);
 }
 
 static bool is(const tern__h2_field *f, const char *name, size_t len)
@@ -100,7 +105,7 @@ static void read_grpc_field(tern__client_stream *s, const tern__h2_field *f)
             s->no_memory |= tern__metadata_add_received_details(&s->block, f->value,
                                                                 f->value_len) != 0;
     } else if (IS(f, "grpc-encoding")) {
-        s->encoding_seen = !(f->value_len == 8 && memcmp(f->value, "identity", 8) == 0);
+        s->encoding = tern__encoding_parse(f->value, f->value_len);
     }
 }
 
@@ -168,7 +173,8 @@ bool tern__response_data(tern__client_stream *s, const uint8_t *data, size_t len
         if (rv < 0) {
             s->body_error = rv;
         } else if (rv == TERN__MESSAGE_DONE) {
-            if (s->reader.compressed) {
+            s->message_compressed = s->reader.compressed;
+            if (s->message_compressed && tern__response_encoding_fault(s)) {
                 s->body_error = -EBADMSG;
                 break;
             }
@@ -212,7 +218,7 @@ static void close_body_error(tern__client_stream *s)
         outcome(s, TERN_RESOURCE_EXHAUSTED, "out of memory while receiving the response");
         break;
     case -EBADMSG:
-        outcome(s, TERN_INTERNAL, "the response is compressed though no encoding was offered");
+        outcome(s, TERN_INTERNAL, tern__response_encoding_fault(s));
         break;
     default:
         outcome(s, TERN_INTERNAL, "the response's message prefix is malformed");

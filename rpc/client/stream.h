@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tern/compression.h>
 #include <tern/metadata.h>
 #include <tern/status.h>
 
@@ -44,6 +45,8 @@ typedef struct tern__client_stream {
     tern__list open_node; /* among the transport's open streams */
     tern__waiter waiter;
     tern__stream_body *body; /* NULL: unary */
+    /* For a stream that no thread waits for: something has happened. With the lock held. */
+    void (*wake)(struct tern__client_stream *s);
     bool done;            /* the outcome is complete; the transport has forgotten the stream */
     bool granted;         /* a place was found for it after queueing */
     bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */
@@ -52,7 +55,8 @@ typedef struct tern__client_stream {
     /* response head */
     bool want_metadata;
     bool headers_seen, trailers_only, trailers_seen;
-    bool type_ok, type_seen, status_seen, encoding_seen;
+    bool type_ok, type_seen, status_seen;
+    tern_compression encoding; /* of messages; DEFAULT: one that is not known here */
     bool is_1xx;          /* of the header list being received */
     uint32_t blocks;      /* header lists received, 1xx not counted */
     int http_status;
@@ -68,7 +72,7 @@ typedef struct tern__client_stream {
     uint32_t messages;    /* complete messages received */
     uint8_t *message;
     size_t message_len;
-    bool message_owned;
+    bool message_owned, message_compressed;
     int body_error;       /* -EMSGSIZE, -EPROTO, -ENOMEM: the body was given up; 0 */
 
     /* outcome */

@@ -19,6 +19,7 @@
 #include "base/time.h"
 #include "client/admission.h"
 #include "client/channel.h"
+#include "client/compress.h"
 #include "client/drive.h"
 #include "client/head.h"
 #include "client/intercept.h"
@@ -41,9 +42,13 @@ struct tern_stream {
     tern__cancel_link link;
     tern__breaker_ticket ticket;
 
+    /* the sender's own */
+    tern_compress_mode compress_mode;
+
     /* the receiver's own */
     tern__buf taken;    /* payload with its windows opened */
     uint8_t *message;   /* handed out; freed at the next receive */
+    bool compressed;    /* it came so */
     bool over;          /* receive has said that nothing more comes */
 
     void *attached;
@@ -75,7 +80,7 @@ void tern__stream_send_more(tern__transport *t, tern__client_stream *s)
 static void flush(tern_stream *st)
 {
     tern__drive_flush(st->t);
-    if (st->t->out.len)
+    if (tern__drive_unsent(st->t))
         tern__drive_wake(st->t); /* the leader must poll for room in the socket */
 }
 
@@ -107,7 +112,7 @@ static bool append(tern_stream *st, const tern__call_codec *codec)
     uint8_t *to = tern__buf_reserve(&st->body.out, len);
     if (!to)
         return false;
-    tern__message_prefix_write(to, (uint32_t)codec->request_len, false);
+    tern__message_prefix_write(to, (uint32_t)codec->request_len, codec->compressed);
     codec->pack(to + TERN__MESSAGE_PREFIX_LEN, codec->ctx);
     st->body.out.len += len;
     return true;
@@ -128,7 +133,7 @@ static void break_locked(tern_stream *st, tern_code code, const char *message)
     tern__client_stream_notify(s);
 }
 
-bool tern__stream_send(tern_stream *st, const tern__call_codec *codec)
+static bool send_packed(tern_stream *st, const tern__call_codec *codec)
 {
     char text[100];
     pthread_mutex_lock(&st->t->lock);
@@ -151,6 +156,31 @@ bool tern__stream_send(tern_stream *st, const tern__call_codec *codec)
     tern__drive_pass_lead(st->t);
     pthread_mutex_unlock(&st->t->lock);
     return ok;
+}
+
+/* Compresses before it takes the lock. */
+static int pack(tern_stream *st, tern__packed *p, const tern__call_codec **codec)
+{
+    return tern__pack_compressed(p, tern__call_compression(st->ch, st->opts), st->compress_mode,
+                                 codec);
+}
+
+bool tern__stream_send(tern_stream *st, const tern__call_codec *codec)
+{
+    tern__packed packed;
+    bool ok = pack(st, &packed, &codec) == 0;
+    if (ok)
+        ok = send_packed(st, codec);
+    else
+        tern__stream_break(st, TERN_RESOURCE_EXHAUSTED,
+                           "out of memory for compressing a message to send");
+    tern__packed_deinit(&packed);
+    return ok;
+}
+
+void tern_stream_set_compress_mode(tern_stream *st, tern_compress_mode mode)
+{
+    st->compress_mode = mode;
 }
 
 bool tern_stream_close_send(tern_stream *st)
@@ -212,10 +242,9 @@ static void break_message(tern_stream *st, int error)
                  st->s.reader.len, st->s.reader.len_max);
     else
         snprintf(text, sizeof text, "%s",
-                 error == -ENOMEM ? "out of memory while receiving a message"
-                 : error == -EBADMSG
-                     ? "a message is compressed though no encoding was offered"
-                     : "a message's prefix is malformed");
+                 error == -ENOMEM    ? "out of memory while receiving a message"
+                 : error == -EBADMSG ? tern__response_encoding_fault(&st->s)
+                                     : "a message's prefix is malformed");
     tern__stream_break(st, code, text);
 }
 
@@ -226,6 +255,26 @@ static bool no_more(tern_stream *st)
         tern__stream_break(st, TERN_INTERNAL, "the stream ended within a message");
     return false;
 }
+
+/* Puts the plain message in the place of the one that came. */
+static bool decompress(tern_stream *st, const void **message, size_t *len)
+{
+    tern__buf plain = { 0 };
+    tern_status why;
+    tern_code code = tern__unpack_compressed(&st->s, (tern__bytes){ *message, *len }, &plain, &why);
+    free(st->message);
+    st->message = plain.data; /* a new buffer begins at its first byte */
+    if (code != TERN_OK) {
+        tern__stream_break(st, code, why.message);
+        st->over = true;
+        return false;
+    }
+    *message = plain.len ? (const void *)plain.data : (const void *)"";
+    *len = plain.len;
+    return true;
+}
+
+bool tern_stream_message_compressed(const tern_stream *st) { return st->compressed; }
 
 bool tern_stream_recv(tern_stream *st, const void **ret, size_t *ret_len)
 {
@@ -238,16 +287,17 @@ bool tern_stream_recv(tern_stream *st, const void **ret, size_t *ret_len)
         size_t left = st->taken.len;
         int rv = left ? tern__message_reader_feed(r, &p, &left) : TERN__MESSAGE_MORE;
         tern__buf_consume(&st->taken, st->taken.len - left);
-        if (rv == TERN__MESSAGE_DONE && r->compressed)
+        if (rv == TERN__MESSAGE_DONE && r->compressed && tern__response_encoding_fault(&st->s))
             rv = -EBADMSG;
         if (rv < 0) {
             break_message(st, rv);
             st->over = true;
         } else if (rv == TERN__MESSAGE_DONE) {
+            st->compressed = r->compressed;
             uint8_t *data = tern__message_reader_take(r, ret_len, &owned);
             st->message = owned ? data : NULL;
             *ret = data ? (const void *)data : (const void *)"";
-            return true;
+            return !st->compressed || decompress(st, ret, ret_len);
         } else if (!take_payload(st)) {
             return no_more(st);
         }
@@ -382,6 +432,7 @@ static tern_stream *stream_new(tern_channel *ch, const tern_method *method,
     st->ch = ch;
     st->method = method;
     st->opts = opts;
+    st->compress_mode = opts->compress_mode;
     st->context = opts->context;
     st->deadline = tern__call_deadline(opts);
     tern__client_stream_init(&st->s, max, true);
@@ -453,10 +504,14 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
 static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_status *reterr)
 {
     tern__head head;
-    tern_code code = tern__head_init(&head, st->ch, st->method, st->opts->metadata, st->deadline,
+    tern_code code = tern__head_init(&head, st->ch, st->method, st->opts, st->deadline,
                                      reterr);
     if (code == TERN_OK && codec) {
-        if (append(st, codec)) {
+        tern__packed packed;
+        const tern__call_codec *sent = codec;
+        bool ok = pack(st, &packed, &sent) == 0 && append(st, sent);
+        tern__packed_deinit(&packed);
+        if (ok) {
             st->body.sending = st->body.out;
             st->body.out = (tern__buf){ 0 };
         } else {

@@ -4,13 +4,15 @@
 #include "client/subchannel.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <tern/limits.h>
 
 #include "base/log.h"
 #include "base/time.h"
-#include "client/background.h"
+#include "client/connector.h"
+#include "client/reactor.h"
 #include "client/connect.h"
 #include "io/clock.h"
 #include "io/random.h"
@@ -24,6 +26,9 @@ void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
     sc->target = *target;
     sc->connect_timeout_ms = opt->connect_timeout_ms;
     sc->queue_max = opt->queue_max;
+    sc->loop = opt->loop;
+    sc->upkeep = opt->upkeep;
+    sc->stagger = tern__ms_to_ns(opt->stagger_ms);
     tern__rng_seed(&sc->rng, tern__random_seed());
     tern__backoff_init(&sc->backoff, tern__ms_to_ns(opt->backoff_ms),
                        tern__ms_to_ns(opt->backoff_ms_max), TERN_LIMIT_RECONNECT_BACKOFF_MULTIPLIER,
@@ -32,27 +37,65 @@ void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
 
 static void release(tern__transport *t)
 {
-    tern__background_remove(t);
+    tern__reactor_remove(t);
     tern__transport_unref(t);
 }
 
 void tern__subchannel_deinit(tern__subchannel *sc)
 {
+    tern__connector_free(sc->connector);
     if (sc->current) {
         tern__transport_shutdown(sc->current, "the channel was closed");
         release(sc->current);
     }
+    tern__tls_dial_deinit(&sc->dial);
+    free(sc->proxy);
     pthread_cond_destroy(&sc->changed);
     pthread_mutex_destroy(&sc->lock);
 }
 
+tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern__transport **ret,
+                                tern_status *reterr)
+{
+    tern_code code = TERN_OK;
+    pthread_mutex_lock(&sc->lock);
+    *ret = sc->current ? tern__transport_ref(sc->current) : NULL;
+    if (!sc->current && sc->failed && !sc->connecting && !wait_for_ready &&
+        tern__clock_now() < sc->retry_at) {
+        *reterr = sc->last_error;
+        code = TERN_UNAVAILABLE;
+    }
+    pthread_mutex_unlock(&sc->lock);
+    return code;
+}
+
+int64_t tern__subchannel_retry_at(tern__subchannel *sc)
+{
+    pthread_mutex_lock(&sc->lock);
+    int64_t at = sc->failed ? sc->retry_at : 0;
+    pthread_mutex_unlock(&sc->lock);
+    return at;
+}
+
 void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
 {
+    pthread_mutex_lock(&t->lock);
+    bool too_many_pings = t->too_many_pings;
+    pthread_mutex_unlock(&t->lock);
     pthread_mutex_lock(&sc->lock);
     bool mine = sc->current == t;
     if (mine)
         sc->current = NULL;
+    /* The server has had enough of PINGs: the next connection sends half as many (gRFC A8). */
+    too_many_pings &= mine && sc->upkeep.keepalive_time != TERN__TIME_NEVER;
+    if (too_many_pings)
+        sc->upkeep.keepalive_time = tern__keepalive_doubled(sc->upkeep.keepalive_time);
+    int64_t time = sc->upkeep.keepalive_time;
     pthread_mutex_unlock(&sc->lock);
+    if (too_many_pings)
+        TERN__LOG(TERN_LOG_WARNING, "%s: the server closed the connection because of too many "
+                                    "keepalive PINGs: keepalive_time_ms is %lld from now on",
+                  sc->target.authority, (long long)(time / TERN__NS_PER_MS));
     if (mine)
         release(t);
 }
@@ -65,13 +108,15 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     tern_status why;
     why.message[0] = '\0';
     sc->connecting = true;
+    const tern__upkeep_options upkeep = sc->upkeep;
     pthread_mutex_unlock(&sc->lock);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
     const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), wait->context,
-                                          sc->queue_max };
-    tern_code code = tern__connect(&sc->target, &bounds, &t, &why);
+                                          sc->queue_max, &upkeep };
+    const tern__destination to = { &sc->target, &sc->dial, sc->proxy, sc->stagger };
+    tern_code code = tern__connect(&to, &bounds, &t, &why);
     if (code == TERN_OK)
-        tern__background_add(t);
+        tern__reactor_add(sc->loop, t);
     pthread_mutex_lock(&sc->lock);
     sc->connecting = false;
     int64_t now = tern__clock_now();
@@ -79,6 +124,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         sc->current = t;
         sc->failed = false;
         sc->n_connects++;
+        sc->n_resumed += t->sock.tls && tern__tls_resumed(t->sock.tls);
         tern__backoff_reset(&sc->backoff);
     } else if (tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
         sc->failed = true;

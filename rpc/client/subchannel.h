@@ -11,19 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <tern/channel.h>
 #include <tern/context.h>
 #include <tern/status.h>
 
 #include "base/rng.h"
 #include "client/transport.h"
 #include "io/address.h"
+#include "io/tls.h"
 #include "policy/backoff.h"
 
 typedef struct tern__subchannel {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     tern__target target;
+    tern__tls_dial dial;      /* set by the channel, freed with the subchannel */
     uint32_t connect_timeout_ms, queue_max;
+    struct tern__proxy *proxy; /* set by the channel, freed with the subchannel; NULL: none */
+    int64_t stagger;           /* from one address to the next, ns */
+    tern__upkeep_options upkeep; /* keepalive_time grows when a server finds it too short */
     tern__transport *current; /* a reference; NULL unless ready */
     bool connecting;
     bool failed;              /* in backoff until retry_at */
@@ -32,10 +38,15 @@ typedef struct tern__subchannel {
     tern__rng rng;
     tern_status last_error;
     uint64_t n_connects;
+    tern_loop *loop;          /* that watches the connections */
+    struct tern__connector *connector; /* connects for calls that must not block; see connector.h */
+    uint64_t n_resumed;       /* of them, by resuming a TLS session */
 } tern__subchannel;
 
 typedef struct tern__subchannel_options {
-    uint32_t connect_timeout_ms, backoff_ms, backoff_ms_max, queue_max;
+    uint32_t connect_timeout_ms, backoff_ms, backoff_ms_max, queue_max, stagger_ms;
+    tern__upkeep_options upkeep;
+    tern_loop *loop;
 } tern__subchannel_options;
 
 void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
@@ -51,6 +62,13 @@ typedef struct tern__connect_wait {
 } tern__connect_wait;
 tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *wait,
                                tern__transport **ret, tern_status *reterr);
+
+/* For calls that must not block: *ret when a connection is there, or TERN_OK and NULL when it has
+ * to be made; without wait_for_ready the failure that a backoff means. */
+tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern__transport **ret,
+                                tern_status *reterr);
+/* When the next attempt to connect may begin; 0: now. ns */
+int64_t tern__subchannel_retry_at(tern__subchannel *sc);
 
 /* Says that `t` takes no more streams: the next get connects anew. */
 void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t);

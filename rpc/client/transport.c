@@ -16,7 +16,9 @@
 
 #include "base/time.h"
 #include "client/drive.h"
+#include "client/reactor.h"
 #include "client/streaming.h"
+#include "client/upkeep.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "wire/status.h"
@@ -73,7 +75,7 @@ static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t l
         return;
     }
     tern__h2_hold(t->h2, len);
-    pthread_cond_signal(&of(s)->waiter.cond);
+    tern__client_stream_notify(of(s));
 }
 
 /* What a stream of messages has handed over is sent: the next portion, and room for the sender. */
@@ -114,6 +116,7 @@ static void on_goaway(void *ctx, int32_t last, uint32_t error, const char *debug
                  error ? tern__h2_error_name(error) : "going away", debug_len ? ": " : "",
                  (int)(debug_len > 100 ? 100 : debug_len), debug_len ? debug : "");
     t->draining = true;
+    t->too_many_pings |= tern__upkeep_is_calm_down(error, debug, debug_len);
     tern__transport_fail_queued(t);
 }
 
@@ -142,7 +145,7 @@ void tern__transport_grant(tern__transport *t)
         t->n_queued--;
         t->n_streams++;
         s->granted = true;
-        pthread_cond_signal(&s->waiter.cond);
+        tern__client_stream_notify(s);
     }
 }
 
@@ -151,7 +154,12 @@ void tern__transport_forget(tern__transport *t, tern__client_stream *s)
     if (tern__list_empty(&s->open_node))
         return;
     tern__list_remove(&s->open_node);
-    t->n_streams--;
+    if (--t->n_streams == 0 && s->body) {
+        /* A stream may end while nobody waits; a unary call says so itself (tern__transport_run). */
+        t->last_active = tern__clock_now();
+        if (t->bg_armed)
+            tern__reactor_wake(t->loop);
+    }
     tern__transport_grant(t);
 }
 
@@ -162,7 +170,7 @@ void tern__transport_fail_queued(tern__transport *t)
         tern__client_stream *s = TERN__CONTAINER(node, tern__client_stream, waiter.node);
         t->n_queued--;
         tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
-        pthread_cond_signal(&s->waiter.cond);
+        tern__client_stream_notify(s);
     }
 }
 
@@ -187,17 +195,20 @@ void tern__transport_die(tern__transport *t, const char *why)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-static tern__transport *transport_alloc(tern__socket *sock, uint32_t queue_max)
+static tern__transport *transport_alloc(tern__socket *sock, const tern__connect_bounds *bounds)
 {
     const tern__h2_options opt = {
-        .stream_window_bytes = TERN_LIMIT_STREAM_WINDOW_BYTES,
+        .stream_window_bytes = bounds->upkeep->window_bytes_max < TERN_LIMIT_STREAM_WINDOW_BYTES
+                                   ? bounds->upkeep->window_bytes_max
+                                   : TERN_LIMIT_STREAM_WINDOW_BYTES,
         .connection_window_bytes = TERN_LIMIT_CONNECTION_WINDOW_BYTES,
+        .window_bytes_max = bounds->upkeep->window_bytes_max,
     };
     tern__transport *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
     t->sock = *sock;
-    t->queue_max = queue_max;
+    t->queue_max = bounds->queue_max;
     atomic_init(&t->refs, 1);
     tern__list_init(&t->waiters);
     tern__list_init(&t->queue);
@@ -213,7 +224,7 @@ static tern__transport *transport_alloc(tern__socket *sock, uint32_t queue_max)
         return NULL;
     }
     pthread_mutex_init(&t->lock, NULL);
-    t->last_active = tern__clock_now();
+    tern__upkeep_begin(t, bounds->upkeep);
     *sock = (tern__socket){ .fd = -1 };
     return t;
 }
@@ -234,7 +245,7 @@ static void await_settings(tern__transport *t, const tern__connect_bounds *bound
 tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bounds,
                               tern__transport **ret, tern_status *reterr)
 {
-    tern__transport *t = transport_alloc(sock, bounds->queue_max);
+    tern__transport *t = transport_alloc(sock, bounds);
     if (!t) {
         tern__socket_close(sock);
         return tern_status_set(reterr, TERN_UNAVAILABLE,

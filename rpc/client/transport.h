@@ -4,7 +4,7 @@
  * (the leader): it polls and reads the socket and hands every response to its owner; the others
  * (followers) sleep on a condition of their own. When the leader has what it came for, it wakes a
  * follower to drive on. Writing is done by whoever has something to write. When nobody waits, the
- * background loop (background.h) watches the socket.
+ * loop of the channel (reactor.h) watches the socket.
  *
  * Everything in the struct is guarded by `lock`, except where said. Counted references keep it
  * alive. */
@@ -26,6 +26,7 @@
 #include "io/address.h"
 #include "io/context.h"
 #include "io/socket.h"
+#include "policy/keepalive.h"
 
 typedef struct tern__transport {
     pthread_mutex_t lock;
@@ -48,12 +49,18 @@ typedef struct tern__transport {
     uint32_t n_streams;     /* places taken: open streams and granted ones */
     uint32_t n_queued, queue_max;
     char error[256];        /* why it is dead or draining */
+    tern__keepalive keepalive;
+    int64_t idle_timeout;   /* ns */
+    bool too_many_pings;    /* the server said so with its GOAWAY */
 
-    /* background loop: guarded by its lock, or by `lock` where said */
+    /* The channel's loop (reactor.h). */
     tern__list bg_node;
-    bool bg_armed;          /* `lock`: the background loop watches the socket */
-    bool bg_registered;
-    int64_t last_active;    /* `lock`: ns */
+    struct tern_loop *loop; /* set once, before any call; NULL: none watches */
+    uint32_t n_async;       /* open streams that nobody waits for: the loop drives them */
+    bool unflushed;         /* the loop is to write, at the end of its turn */
+    bool bg_armed;          /* the loop watches the socket */
+    bool bg_known;          /* the socket is in its epoll */
+    int64_t last_active;    /* `lock`: end of the newest call; ns */
 } tern__transport;
 
 /* What a request consists of, borrowed until its stream is done. */
@@ -63,15 +70,24 @@ typedef struct tern__request {
     const uint8_t *message; /* prefix and message */
     size_t len;
     bool last;              /* nothing follows the message */
+    bool lazy;              /* what it says is written later, with others': t->unflushed */
     int64_t deadline;       /* ns */
     tern_context *context;  /* NULL: none */
 } tern__request;
+
+/* How a connection is looked after (upkeep.h); ns, TERN__TIME_NEVER for never. */
+typedef struct tern__upkeep_options {
+    int64_t keepalive_time, keepalive_timeout, idle_timeout;
+    bool keepalive_without_calls;
+    uint32_t window_bytes_max;
+} tern__upkeep_options;
 
 /* What bounds the making of a connection, and its queue. */
 typedef struct tern__connect_bounds {
     int64_t deadline;      /* ns */
     tern_context *context; /* looked at every TERN__CONNECT_SLICE_NS; NULL: none */
     uint32_t queue_max;
+    const tern__upkeep_options *upkeep;
 } tern__connect_bounds;
 
 /* How often a wait for a connection looks whether its context was cancelled. */
@@ -94,7 +110,7 @@ void tern__transport_shutdown(tern__transport *t, const char *why);
  * s->status and s->fate; s belongs to the caller again. */
 void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern__request *r);
 
-/* For the background loop: reads and writes what can be without waiting. Returns false when the
+/* For the loop: reads and writes what can be without waiting. Returns false when the
  * transport is dead or somebody else drives it. */
 bool tern__transport_service(tern__transport *t);
 

@@ -1,4 +1,4 @@
-/* The client's side of generated stubs: a typed unary call over protobuf-c. */
+/* The client's side of generated stubs: typed unary calls over protobuf-c. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +6,7 @@
 #include <tern/stub.h>
 
 #include "client/call.h"
+#include "client/unary_async.h"
 #include "stub/budget.h"
 #include "stub/codec.h"
 
@@ -68,5 +69,46 @@ tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
     /* *ret is a pointer to the generated type: the bytes are stored, so that no alias is broken. */
     if (code == TERN_OK)
         memcpy(ret, &call.response, sizeof call.response);
+    return code;
+}
+
+/* --- with a callback -------------------------------------------------------------------------- */
+
+typedef struct started_call {
+    typed_call typed; /* first: what the codec's functions get */
+    tern_stub_done done;
+    void *ctx;
+} started_call;
+
+static void finish(void *ctx, const tern_status *st)
+{
+    started_call *call = ctx;
+    call->done(call->ctx, st, st->code == TERN_OK ? call->typed.response : NULL);
+    if (st->code == TERN_OK)
+        protobuf_c_message_free_unpacked(call->typed.response, NULL);
+    free(call);
+}
+
+tern_code tern_stub_unary_start(tern_channel *ch, const tern_method *method,
+                                const tern_call_options *opts, const ProtobufCMessage *request,
+                                tern_stub_done done, void *ctx, tern_status *reterr)
+{
+    assert(request->descriptor == method->request_type);
+    started_call *call = calloc(1, sizeof *call);
+    if (!call)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a call");
+    call->typed = (typed_call){ .method = method, .request = request };
+    call->done = done;
+    call->ctx = ctx;
+    const tern__call_codec codec = {
+        .request_len = protobuf_c_message_get_packed_size(request),
+        .pack = pack,
+        .unpack = unpack,
+        .discard = discard,
+        .ctx = call,
+    };
+    tern_code code = tern__unary_start(ch, method, opts, &codec, finish, reterr);
+    if (code != TERN_OK)
+        free(call);
     return code;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tern/compression.h>
 #include <tern/export.h>
 #include <tern/interceptor.h>
 #include <tern/status.h>
@@ -18,6 +19,7 @@
 TERN_BEGIN_DECLS
 
 typedef struct tern_channel tern_channel;
+typedef struct tern_loop tern_loop; /* tern/async.h */
 
 /* States of the circuit breaker. */
 typedef enum tern_breaker_state {
@@ -60,13 +62,25 @@ typedef struct tern_channel_options {
     uint32_t connect_timeout_ms;       /* one connection attempt; 20,000 */
     uint32_t reconnect_backoff_ms;     /* pause after a failed connect; 1,000 (x1.6, +-20 %) */
     uint32_t reconnect_backoff_ms_max; /* 120,000 */
-    size_t receive_message_bytes_max;  /* 4 MiB */
+    size_t receive_message_bytes_max;  /* 4 MiB, after decompression */
+    tern_compression compression;      /* of requests, unless a call says otherwise; IDENTITY */
     uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
+    /* Connections (docs/connections.md; gRFC A8, A61). TERN_NEVER_MS: never. */
+    uint32_t keepalive_time_ms;        /* silence before a PING; never, or at least 10,000. Agree on it
+                                          with who runs the server */
+    uint32_t keepalive_timeout_ms;     /* silence after it that ends the connection; 20,000 */
+    bool keepalive_without_calls;      /* also while there are no calls */
+    bool proxy_disabled;               /* ignore the proxies that the environment names */
+    uint32_t idle_timeout_ms;          /* without calls, then closed until the next; 1,800,000 */
+    uint32_t connect_stagger_ms;       /* from one address to the next; 250, within 100 to 2,000 */
+    uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
     tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
                                have a certificate for the authority's host: the target's, or of
                                `authority`; for an address without a name, for that address. */
     tern_retry_options retry;
     tern_breaker_options breaker;
+    tern_loop *loop; /* watches the channel's connections and runs the callbacks of its calls; must
+                        outlive the channel; NULL: Tern's background thread */
     const tern_interceptor *interceptors; /* around every call, in order; copied */
     size_t n_interceptors;                /* at most TERN_LIMIT_INTERCEPTORS */
     /* Called after each change of the breaker's state, with no lock held, from a calling thread;

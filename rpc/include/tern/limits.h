@@ -21,9 +21,9 @@
  * with nothing in it: without this 4 MiB of empty ones keep a CPU busy for half a second.) */
 #define TERN_LIMIT_COMPRESSED_BLOCKS 1024u
 #define TERN_LIMIT_COMPRESSED_BLOCK_BYTES 256u
-/* Compression contexts that a process keeps for the next messages while none is being compressed or
- * decompressed; further ones are freed after use. */
-#define TERN_LIMIT_CODECS_IDLE 4u
+/* Compressors (memory of zlib and zstd, up to a few MiB each) that a process keeps for its next
+ * messages; further ones are freed after use. */
+#define TERN_LIMIT_COMPRESSORS_IDLE 4u
 /* Bytes of a header or trailer list, name + value + 32 each (RFC 9113, 6.5.2): RESOURCE_EXHAUSTED.
  * (grpc-core: 8 KiB soft, 16 KiB hard.) */
 #define TERN_LIMIT_HEADER_LIST_BYTES (16u * 1024)
@@ -101,8 +101,11 @@
 
 /* One attempt to connect, ms: UNAVAILABLE. (gRPC connection-backoff.md: 20 s.) */
 #define TERN_LIMIT_CONNECT_TIMEOUT_MS 20000u
-/* From one address to the next while the former has not answered, ms. (RFC 8305, gRFC A61: 250.) */
+/* From one address to the next while the former has not answered, ms: default, and what can be asked
+ * for. (RFC 8305, gRFC A61: 250, 100, 2000.) */
 #define TERN_LIMIT_CONNECT_STAGGER_MS 250u
+#define TERN_LIMIT_CONNECT_STAGGER_MS_MIN 100u
+#define TERN_LIMIT_CONNECT_STAGGER_MS_MAX 2000u
 /* Answer of an HTTP proxy to CONNECT, bytes: UNAVAILABLE. (As a header list.) */
 #define TERN_LIMIT_PROXY_ANSWER_BYTES (16u * 1024)
 /* Pause after a failed connect: first, growth, jitter, cap. (connection-backoff.md.) */
@@ -112,6 +115,8 @@
 #define TERN_LIMIT_RECONNECT_BACKOFF_MS_MAX 120000u
 /* Calls that wait for a free stream on one channel: RESOURCE_EXHAUSTED. */
 #define TERN_LIMIT_CALLS_WAITING 4096u
+/* Steps of calls with callbacks that a loop makes in one turn. */
+#define TERN_LIMIT_CALLBACKS_PER_TURN 1024u
 /* Attempts of one call, whatever is asked for (gRFC A6: 5). */
 #define TERN_LIMIT_ATTEMPTS 5u
 /* Transparent retries of one call in a row. A refused stream goes round once, a stream that never

@@ -5,6 +5,7 @@
 
 #include <protobuf-c/protobuf-c.h>
 
+#include <tern/async.h>
 #include <tern/call.h>
 #include <tern/channel.h>
 #include <tern/export.h>
@@ -23,6 +24,16 @@ TERN_BEGIN_DECLS
 TERN_API tern_code tern_stub_unary(tern_channel *ch, const tern_method *method,
                                    const tern_call_options *opts, const ProtobufCMessage *request,
                                    ProtobufCMessage **ret, tern_status *reterr);
+
+/* The end of a typed call with a callback: *st always holds code and message; the response is
+ * borrowed for the callback, of method->response_type, and NULL unless the code is TERN_OK. */
+typedef void (*tern_stub_done)(void *ctx, const tern_status *st, const ProtobufCMessage *response);
+
+/* As tern_call_unary_start(), typed. */
+TERN_API tern_code tern_stub_unary_start(tern_channel *ch, const tern_method *method,
+                                         const tern_call_options *opts,
+                                         const ProtobufCMessage *request, tern_stub_done done,
+                                         void *ctx, tern_status *reterr);
 
 /* Streams of typed messages; see tern/stream.h. */
 

@@ -3,6 +3,7 @@
 #ifndef TERN_TERN_H
 #define TERN_TERN_H
 
+#include <tern/async.h>
 #include <tern/call.h>
 #include <tern/channel.h>
 #include <tern/compression.h>

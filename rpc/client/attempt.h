@@ -1,0 +1,49 @@
+/* A unary call and its attempts: what blocking calls (call.c) and calls with a callback
+ * (unary_async.c) have in common. The steps between are their own: the ones wait, the others are
+ * told. */
+#ifndef TERN__CLIENT_ATTEMPT_H
+#define TERN__CLIENT_ATTEMPT_H
+
+#include "client/call.h"
+#include "client/channel.h"
+#include "client/compress.h"
+#include "client/head.h"
+#include "client/transport.h"
+#include "policy/retry.h"
+
+typedef struct tern__call {
+    tern_channel *ch;
+    const tern_method *method;
+    const tern_call_options *opts;
+    const tern__call_codec *codec;
+    int64_t deadline;
+    tern_context *context;
+    const uint8_t *message; /* prefix and message, as it is sent */
+    size_t len;
+    tern__head head;
+    tern__retry retry;
+    bool counted;          /* in the channel's calls */
+    tern_code former;      /* of an attempt that is being repeated; its message is in `status` */
+    tern_status status;
+} tern__call;
+
+/* Fills the struct and the header fields; `opts` has been checked and is borrowed, as is `codec`.
+ * On failure the reason is in c->status. tern__call_deinit() is due in either case. */
+tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *method,
+                          const tern_call_options *opts, const tern__call_codec *codec);
+void tern__call_deinit(tern__call *c);
+
+/* Before an attempt: the breaker's leave, with a ticket. */
+tern_code tern__call_admit(tern__call *c, tern__breaker_ticket *ticket);
+/* Prepares the stream of an attempt, and what it sends. */
+void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request *ret);
+/* What follows from an attempt's outcome, by breaker, throttle and retry policy. For TERN__RETRY_STOP
+ * *ret is the call's code (the response went to the codec, the metadata to the options); for
+ * RETRY_AFTER *ret_delay is the pause, ns. */
+tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern__transport *t,
+                                    tern__breaker_ticket ticket, tern_code *ret,
+                                    int64_t *ret_delay);
+/* The call is over; counts it. */
+void tern__call_count(tern__call *c, tern_code code);
+
+#endif

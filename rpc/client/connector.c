@@ -1,0 +1,154 @@
+/* See connector.h. */
+#include "client/connector.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/time.h"
+#include "io/clock.h"
+#include "io/context.h"
+
+struct tern__connector {
+    pthread_mutex_t lock;
+    pthread_cond_t ended;
+    tern__subchannel *sc;
+    tern__list waiting;
+    bool runs;            /* the thread */
+    tern_context context; /* cancelled to stop it */
+};
+
+static tern__connector *connector_new(tern__subchannel *sc)
+{
+    tern__connector *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->ended, NULL);
+    tern__list_init(&c->waiting);
+    tern__context_init(&c->context, TERN__TIME_NEVER);
+    c->sc = sc;
+    return c;
+}
+
+void tern__connector_free(tern__connector *c)
+{
+    if (!c)
+        return;
+    tern_context_cancel(&c->context);
+    pthread_mutex_lock(&c->lock);
+    while (c->runs)
+        pthread_cond_wait(&c->ended, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    tern__context_deinit(&c->context);
+    pthread_cond_destroy(&c->ended);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+/* Takes out who has an answer now: everybody with a connection, else those that do not insist. */
+static void take_answered(tern__connector *c, bool connected, tern__list *ret)
+{
+    tern__list_init(ret);
+    for (tern__list *n = c->waiting.next, *next; n != &c->waiting; n = next) {
+        tern__connect_op *op = TERN__CONTAINER(n, tern__connect_op, node);
+        next = n->next;
+        if (!connected && op->wait_for_ready)
+            continue;
+        tern__list_remove(n);
+        tern__list_append(ret, n);
+    }
+}
+
+static void answer(tern__connector *c, tern__transport *t, const tern_status *why)
+{
+    tern__list answered, *node;
+    pthread_mutex_lock(&c->lock);
+    take_answered(c, t != NULL, &answered);
+    pthread_mutex_unlock(&c->lock);
+    while ((node = tern__list_pop(&answered))) {
+        tern__connect_op *op = TERN__CONTAINER(node, tern__connect_op, node);
+        op->transport = t ? tern__transport_ref(t) : NULL;
+        op->status = *why;
+        op->done(op);
+    }
+}
+
+/* True while somebody waits; else the thread is to end, and has said so. */
+static bool go_on(tern__connector *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool more = !tern__list_empty(&c->waiting) && tern_context_error(&c->context) == TERN_OK;
+    if (!more) {
+        c->runs = false;
+        pthread_cond_broadcast(&c->ended);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return more;
+}
+
+static void *run(void *arg)
+{
+    tern__connector *c = arg;
+    const tern__connect_wait wait = { TERN__TIME_NEVER, &c->context, false };
+    while (go_on(c)) {
+        tern__transport *t = NULL;
+        tern_status why = { .code = TERN_OK };
+        if (tern__subchannel_get(c->sc, &wait, &t, &why) == TERN_OK) {
+            answer(c, t, &why);
+            tern__transport_unref(t);
+        } else {
+            answer(c, NULL, &why);
+            tern__context_sleep(&c->context, tern__subchannel_retry_at(c->sc));
+        }
+    }
+    return NULL;
+}
+
+static int start_thread(tern__connector *c)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    sigfillset(&all); /* signals are the program's business, on its own threads */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int rv = pthread_create(&thread, NULL, run, c);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (rv == 0)
+        pthread_detach(thread);
+    return -rv;
+}
+
+int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op)
+{
+    int rv = 0;
+    pthread_mutex_lock(&sc->lock);
+    if (!sc->connector)
+        sc->connector = connector_new(sc);
+    tern__connector *c = sc->connector;
+    pthread_mutex_unlock(&sc->lock);
+    if (!c)
+        return -ENOMEM;
+    pthread_mutex_lock(&c->lock);
+    tern__list_append(&c->waiting, &op->node);
+    if (!c->runs) {
+        c->runs = true;
+        rv = start_thread(c);
+        if (rv) {
+            c->runs = false;
+            tern__list_remove(&op->node);
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    return rv;
+}
+
+bool tern__connector_cancel(tern__subchannel *sc, tern__connect_op *op)
+{
+    tern__connector *c = sc->connector;
+    pthread_mutex_lock(&c->lock);
+    bool waiting = !tern__list_empty(&op->node);
+    tern__list_remove(&op->node);
+    pthread_mutex_unlock(&c->lock);
+    return waiting;
+}

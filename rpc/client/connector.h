@@ -1,0 +1,30 @@
+/* Connecting for calls that must not block: a thread for each subchannel, that lives while somebody
+ * waits for a connection. */
+#ifndef TERN__CLIENT_CONNECTOR_H
+#define TERN__CLIENT_CONNECTOR_H
+
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "client/subchannel.h"
+
+typedef struct tern__connector tern__connector;
+
+/* A call that waits for a connection. */
+typedef struct tern__connect_op {
+    tern__list node;
+    bool wait_for_ready;
+    /* Called once, from the connector's thread with no lock held: the outcome is below. */
+    void (*done)(struct tern__connect_op *op);
+    tern__transport *transport; /* a reference for the call; NULL: `status` says why */
+    tern_status status;
+} tern__connect_op;
+
+/* Waits for a connection; op->done() follows. 0 or -errno: no thread, no memory. */
+int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op);
+/* Waits no longer: true when done() will not be called any more. */
+bool tern__connector_cancel(tern__subchannel *sc, tern__connect_op *op);
+/* Stops its thread. NULL is fine. */
+void tern__connector_free(tern__connector *c);
+
+#endif

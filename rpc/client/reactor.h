@@ -1,0 +1,78 @@
+/* Inside of tern_loop (tern/async.h): the event loop that watches connections nobody drives, and
+ * runs what is posted to it. The default one has the only lasting thread that Tern starts unasked,
+ * one for the process; a program's own is driven by tern_loop_process().
+ *
+ * A connection in use by blocking calls costs the loop nothing: it is watched only after it has
+ * been idle for a while, or while calls with callbacks are open on it, and taking it back is one
+ * system call at the next blocking call.
+ *
+ * Locks: the loop's lock is taken before a transport's, never after. Posting and timers have a lock
+ * of their own, which is a leaf: they may be used under any other. */
+#ifndef TERN__CLIENT_REACTOR_H
+#define TERN__CLIENT_REACTOR_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <tern/async.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "client/transport.h"
+
+/* Something that runs on the loop's thread, with no lock held. Posting it again before it has run
+ * does nothing. */
+typedef struct tern__op {
+    tern__list node;       /* in the loop's list of posted ones */
+    tern__heap_node timer; /* posts it, too */
+    void (*run)(struct tern__op *op);
+} tern__op;
+
+struct tern_loop {
+    pthread_mutex_t lock;
+    tern__list transports;
+    bool threaded;             /* the default loop */
+    bool started, failed;      /* its thread */
+    int epoll_fd, event_fd, timer_fd;
+    int64_t look_at;           /* by the loop's thread: when to look at all connections again */
+    int64_t timer_at;          /* by the loop's thread: what timer_fd is set to */
+    atomic_bool look;          /* look now */
+
+    pthread_mutex_t op_lock;
+    tern__list ops;
+    tern__heap timers;
+    int64_t sleeps_until;      /* with op_lock: when the loop will wake by itself; 0: it is awake */
+    atomic_uint n_calls;       /* open calls with callbacks */
+};
+
+/* The default loop. Its thread starts with the first connection or call. */
+tern_loop *tern__reactor_default(void);
+/* Starts the default loop's thread if need be; true when the loop is of use. */
+bool tern__reactor_ready(tern_loop *loop);
+
+/* Adds a transport (a reference is taken). Without memory or a thread the transport works all the
+ * same, only unwatched between calls. */
+void tern__reactor_add(tern_loop *loop, tern__transport *t);
+/* Removes it and drops the reference. */
+void tern__reactor_remove(tern__transport *t);
+/* Has the loop look at all connections again: when one of them is to be looked after has changed. */
+void tern__reactor_wake(tern_loop *loop);
+/* With the transport's lock held: takes the socket back for a caller, when t->bg_armed; watches it
+ * now, when nobody leads. */
+void tern__reactor_disarm(tern__transport *t);
+void tern__reactor_arm(tern__transport *t);
+
+void tern__op_init(tern__op *op, void (*run)(tern__op *op));
+/* Runs the op on the loop's thread, soon. Any thread. */
+void tern__reactor_post(tern_loop *loop, tern__op *op);
+/* At `at` (ns), unless it is called again before; TERN__TIME_NEVER: not any more. 0 or -ENOMEM, and
+ * never fails for an op that has a timer already. */
+int tern__reactor_set_timer(tern_loop *loop, tern__op *op, int64_t at);
+/* By the loop's thread, when the op ends: it is neither posted nor timed any more. */
+void tern__reactor_forget(tern_loop *loop, tern__op *op);
+
+/* One turn: waits at most until `deadline` (ns) for something to do. Returns how many ops ran. */
+unsigned tern__reactor_turn(tern_loop *loop, int64_t deadline);
+
+#endif
