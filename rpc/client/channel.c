@@ -37,6 +37,10 @@ static void fill_options(tern_channel_options *o)
         o->calls_waiting_max = TERN_LIMIT_CALLS_WAITING;
     if (!o->idle_timeout_ms)
         o->idle_timeout_ms = TERN_LIMIT_IDLE_TIMEOUT_MS;
+    if (!o->connections_max)
+        o->connections_max = 1;
+    if (o->connections_max > TERN_LIMIT_CONNECTIONS_PER_CHANNEL)
+        o->connections_max = TERN_LIMIT_CONNECTIONS_PER_CHANNEL;
     if (!o->connect_stagger_ms)
         o->connect_stagger_ms = TERN_LIMIT_CONNECT_STAGGER_MS;
     if (o->connect_stagger_ms < TERN_LIMIT_CONNECT_STAGGER_MS_MIN)
@@ -202,6 +206,7 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         .backoff_ms_max = ch->opt.reconnect_backoff_ms_max,
         .queue_max = ch->opt.calls_waiting_max,
         .stagger_ms = ch->opt.connect_stagger_ms,
+        .connections_max = ch->opt.connections_max,
         .upkeep = upkeep_of(&ch->opt),
         .loop = ch->opt.loop ? ch->opt.loop : tern__reactor_default(),
     };
@@ -259,7 +264,7 @@ const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch)
 {
     const tern_peer_identity *id = NULL;
     pthread_mutex_lock(&ch->sub.lock);
-    const tern__transport *t = ch->sub.current;
+    const tern__transport *t = ch->sub.conns.n ? ch->sub.conns.at[0] : NULL;
     if (t && t->sock.tls)
         id = tern__identity_ref(tern__tls_identity(t->sock.tls));
     pthread_mutex_unlock(&ch->sub.lock);

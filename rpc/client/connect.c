@@ -189,8 +189,8 @@ static tern_code talk(const tern__destination *to, int fd, const tern__address *
         tern__socket_close(&sock);
     tern__address_text(a, where);
     if (code != TERN_OK)
-        tern_status_set(reterr, code, "cannot talk to %s%s: %.400s", to->proxy ? "the proxy at " : "",
-                        where, why.message);
+        tern_status_set(reterr, code, "cannot talk to %s%s: %.400s",
+                        to->proxy ? "the proxy at " : "", where, why.message);
     return code;
 }
 

@@ -288,9 +288,9 @@ tern_code tern__proxy_tunnel(const tern__proxy *p, int fd, const char *authority
                              const tern__proxy_bounds *bounds, tern_status *reterr)
 {
     char text[TERN_LIMIT_PROXY_ANSWER_BYTES];
-    int len = snprintf(text, REQUEST_MAX, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n", authority,
-                       authority, p->basic[0] ? "Proxy-Authorization: Basic " : "", p->basic,
-                       p->basic[0] ? "\r\n" : "");
+    int len = snprintf(text, REQUEST_MAX, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s%s\r\n",
+                       authority, authority, p->basic[0] ? "Proxy-Authorization: Basic " : "",
+                       p->basic, p->basic[0] ? "\r\n" : "");
     int rv = send_all(fd, text, (size_t)len, bounds);
     memset(text, 0, REQUEST_MAX);
     for (int i = 0; i < INTERIM_MAX && rv == 0; i++) {

@@ -1,7 +1,7 @@
 /* HTTP proxies that the environment names, for targets that are names (as grpc-core has it):
- * grpc_proxy, else https_proxy, else http_proxy, of the form http://[user:password@]host:port; but not
- * for hosts in no_grpc_proxy, else no_proxy. A tunnel is asked for with CONNECT; the proxy resolves
- * the name. Credentials are sent to the proxy and appear in no message. */
+ * grpc_proxy, else https_proxy, else http_proxy, of the form http://[user:password@]host:port;
+ * but not for hosts in no_grpc_proxy, else no_proxy. A tunnel is asked for with CONNECT; the
+ * proxy resolves the name. Credentials are sent to the proxy and appear in no message. */
 #ifndef TERN__CLIENT_PROXY_H
 #define TERN__CLIENT_PROXY_H
 

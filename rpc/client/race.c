@@ -17,7 +17,7 @@ void tern__address_interleave(const tern__address_list *in, tern__address_list *
 {
     out->n = 0;
     sa_family_t first = in->n ? in->at[0].u.sa.sa_family : AF_UNSPEC;
-    uint32_t same = 0, other = 0; /* where to look for the next of the first family, of the others */
+    uint32_t same = 0, other = 0; /* where to look for the first family's next, for the others' */
     while (out->n < in->n) {
         bool turn = out->n % 2 == 0;
         while (same < in->n && in->at[same].u.sa.sa_family != first)
@@ -121,8 +121,8 @@ static int stop(const tern__race *r, int error, tern_status *reterr)
     return -1;
 }
 
-int tern__race_next(tern__race *r, const tern__race_bounds *bounds, const tern__address **ret_address,
-                    tern_status *reterr)
+int tern__race_next(tern__race *r, const tern__race_bounds *bounds,
+                    const tern__address **ret_address, tern_status *reterr)
 {
     while (tern__race_left(r)) {
         int64_t now = tern__clock_now();

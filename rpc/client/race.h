@@ -26,7 +26,8 @@ typedef struct tern__race_bounds {
     tern_context *context;
 } tern__race_bounds;
 
-/* Puts the addresses of `in` in turns of families, beginning with that of the first (RFC 8305, 4). */
+/* Puts the addresses of `in` in turns of families, beginning with that of the first (RFC 8305,
+ * 4). */
 void tern__address_interleave(const tern__address_list *in, tern__address_list *out);
 
 void tern__race_init(tern__race *r, const tern__address_list *list, int64_t stagger);
@@ -36,8 +37,8 @@ void tern__race_deinit(tern__race *r);
 /* Waits for the next address that connects. The socket (the caller's from then on) and *ret_address
  * (of r->list), or -1: none is left, or the bounds are reached; *reterr says of which address and
  * why. */
-int tern__race_next(tern__race *r, const tern__race_bounds *bounds, const tern__address **ret_address,
-                    tern_status *reterr);
+int tern__race_next(tern__race *r, const tern__race_bounds *bounds,
+                    const tern__address **ret_address, tern_status *reterr);
 /* How many addresses are not out of the race. */
 uint32_t tern__race_left(const tern__race *r);
 

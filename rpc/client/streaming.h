@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <tern/async.h>
 #include <tern/stream.h>
 
 #include "client/call.h"
@@ -23,6 +24,9 @@ tern_code tern__stream_open(tern_channel *ch, const tern_method *method,
                             tern_stream **ret, tern_status *reterr);
 /* Sends one message that `codec` packs straight into the stream's buffer. */
 bool tern__stream_send(tern_stream *s, const tern__call_codec *codec);
+/* With a callback: packed before this returns. */
+void tern__stream_send_start(tern_stream *s, const tern__call_codec *codec, tern_stream_sent done,
+                             void *ctx);
 /* The stream cannot go on for a reason of this side: it ends with this status. */
 void tern__stream_break(tern_stream *s, tern_code code, const char *message);
 const tern_method *tern__stream_method(const tern_stream *s);

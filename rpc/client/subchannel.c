@@ -17,6 +17,9 @@
 #include "io/clock.h"
 #include "io/random.h"
 
+/* A call that waits for a further connection looks so often whether a stream has become free. */
+#define PLACE_SLICE_NS (10 * TERN__NS_PER_MS)
+
 void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
                            const tern__subchannel_options *opt)
 {
@@ -29,6 +32,7 @@ void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
     sc->loop = opt->loop;
     sc->upkeep = opt->upkeep;
     sc->stagger = tern__ms_to_ns(opt->stagger_ms);
+    sc->conns.max = opt->connections_max;
     tern__rng_seed(&sc->rng, tern__random_seed());
     tern__backoff_init(&sc->backoff, tern__ms_to_ns(opt->backoff_ms),
                        tern__ms_to_ns(opt->backoff_ms_max), TERN_LIMIT_RECONNECT_BACKOFF_MULTIPLIER,
@@ -44,9 +48,9 @@ static void release(tern__transport *t)
 void tern__subchannel_deinit(tern__subchannel *sc)
 {
     tern__connector_free(sc->connector);
-    if (sc->current) {
-        tern__transport_shutdown(sc->current, "the channel was closed");
-        release(sc->current);
+    for (uint32_t i = 0; i < sc->conns.n; i++) {
+        tern__transport_shutdown(sc->conns.at[i], "the channel was closed");
+        release(sc->conns.at[i]);
     }
     tern__tls_dial_deinit(&sc->dial);
     free(sc->proxy);
@@ -54,13 +58,23 @@ void tern__subchannel_deinit(tern__subchannel *sc)
     pthread_mutex_destroy(&sc->lock);
 }
 
+/* No backoff stands against an attempt. */
+static bool may_connect(const tern__subchannel *sc)
+{
+    return !sc->failed || tern__clock_now() >= sc->retry_at;
+}
+
 tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern__transport **ret,
                                 tern_status *reterr)
 {
     tern_code code = TERN_OK;
+    bool more;
     pthread_mutex_lock(&sc->lock);
-    *ret = sc->current ? tern__transport_ref(sc->current) : NULL;
-    if (!sc->current && sc->failed && !sc->connecting && !wait_for_ready &&
+    tern__transport *t = tern__connections_pick(&sc->conns, &more);
+    if (t && more && (sc->connecting || may_connect(sc)))
+        t = NULL; /* a further one is worth the wait */
+    *ret = t ? tern__transport_ref(t) : NULL;
+    if (!sc->conns.n && sc->failed && !sc->connecting && !wait_for_ready &&
         tern__clock_now() < sc->retry_at) {
         *reterr = sc->last_error;
         code = TERN_UNAVAILABLE;
@@ -83,9 +97,7 @@ void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
     bool too_many_pings = t->too_many_pings;
     pthread_mutex_unlock(&t->lock);
     pthread_mutex_lock(&sc->lock);
-    bool mine = sc->current == t;
-    if (mine)
-        sc->current = NULL;
+    bool mine = tern__connections_remove(&sc->conns, t);
     /* The server has had enough of PINGs: the next connection sends half as many (gRFC A8). */
     too_many_pings &= mine && sc->upkeep.keepalive_time != TERN__TIME_NEVER;
     if (too_many_pings)
@@ -104,7 +116,8 @@ void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
 static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wait,
                              tern_status *reterr)
 {
-    tern__transport *t = NULL;
+    tern__transport *t = NULL, *out = NULL;
+    int64_t pause = 0;
     tern_status why;
     why.message[0] = '\0';
     sc->connecting = true;
@@ -121,7 +134,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->connecting = false;
     int64_t now = tern__clock_now();
     if (code == TERN_OK) {
-        sc->current = t;
+        out = tern__connections_add(&sc->conns, t);
         sc->failed = false;
         sc->n_connects++;
         sc->n_resumed += t->sock.tls && tern__tls_resumed(t->sock.tls);
@@ -131,12 +144,20 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         sc->retry_at = tern__time_add(now, tern__backoff_next(&sc->backoff, &sc->rng));
         sc->last_error = why;
         sc->last_error.code = TERN_UNAVAILABLE;
-        TERN__LOG(TERN_LOG_INFO, "%s; next attempt in %lld ms", why.message,
-                  (long long)((sc->retry_at - now) / TERN__NS_PER_MS));
+        pause = sc->retry_at - now;
     }
     if (reterr)
         *reterr = why;
     pthread_cond_broadcast(&sc->changed);
+    if (out || pause) { /* what runs the program's log or takes other locks */
+        pthread_mutex_unlock(&sc->lock);
+        if (pause)
+            TERN__LOG(TERN_LOG_INFO, "%s; next attempt in %lld ms", why.message,
+                      (long long)(pause / TERN__NS_PER_MS));
+        if (out)
+            release(out);
+        pthread_mutex_lock(&sc->lock);
+    }
     return code;
 }
 
@@ -178,13 +199,13 @@ static void wait_changed(tern__subchannel *sc, int64_t until)
 /* The slow path: there is no connection. With the lock held. */
 static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, tern_status *reterr)
 {
-    while (!sc->current) {
+    while (!sc->conns.n) {
         tern_code code = expired(sc, wait, reterr);
         if (code != TERN_OK)
             return code;
         if (sc->connecting) {
             wait_changed(sc, wait->deadline);
-            if (sc->failed && !sc->connecting && !sc->current && !wait->wait_for_ready) {
+            if (sc->failed && !sc->connecting && !sc->conns.n && !wait->wait_for_ready) {
                 if (reterr)
                     *reterr = sc->last_error;
                 return TERN_UNAVAILABLE;
@@ -205,26 +226,57 @@ static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, 
     return TERN_OK;
 }
 
+/* There is a connection, or more: one with a place for a stream, or a further one, or, if that
+ * cannot be made, one to wait on. With the lock held. NULL: there is none any more. */
+static tern__transport *get_place(tern__subchannel *sc, const tern__connect_wait *wait)
+{
+    for (;;) {
+        bool more;
+        tern__transport *t = tern__connections_pick(&sc->conns, &more);
+        if (!t || !more || expired(sc, wait, NULL) != TERN_OK)
+            return t;
+        if (sc->connecting) /* a stream may end meanwhile, which nobody tells us */
+            wait_changed(sc, tern__time_min(wait->deadline,
+                                            tern__clock_now() + PLACE_SLICE_NS));
+        else if (!may_connect(sc) || connect_now(sc, wait, NULL) != TERN_OK)
+            return tern__connections_pick(&sc->conns, &more);
+    }
+}
+
+/* As get_slow(), then a place; what was there may go while a further one is made. */
+static tern_code get_slow_place(tern__subchannel *sc, const tern__connect_wait *wait,
+                                tern__transport **ret, tern_status *reterr)
+{
+    tern_code code;
+    tern__transport *t = NULL;
+    do
+        code = get_slow(sc, wait, reterr);
+    while (code == TERN_OK && !(t = get_place(sc, wait)));
+    if (code == TERN_OK)
+        *ret = tern__transport_ref(t);
+    return code;
+}
+
 tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *wait,
                                tern__transport **ret, tern_status *reterr)
 {
     tern_code code = TERN_OK;
+    bool more;
     pthread_mutex_lock(&sc->lock);
-    if (!sc->current) {
+    tern__transport *t = tern__connections_pick(&sc->conns, &more);
+    if (!t || more) {
         get_link link = { .listener.on_cancel = on_context_cancel, .sc = sc };
         pthread_mutex_unlock(&sc->lock);
         if (wait->context)
             tern__context_listen(wait->context, &link.listener);
         pthread_mutex_lock(&sc->lock);
-        code = get_slow(sc, wait, reterr);
-        if (code == TERN_OK)
-            *ret = tern__transport_ref(sc->current);
+        code = get_slow_place(sc, wait, ret, reterr);
         pthread_mutex_unlock(&sc->lock);
         if (wait->context)
             tern__context_unlisten(wait->context, &link.listener);
         return code;
     }
-    *ret = tern__transport_ref(sc->current);
+    *ret = tern__transport_ref(t);
     pthread_mutex_unlock(&sc->lock);
     return code;
 }

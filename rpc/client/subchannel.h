@@ -1,6 +1,6 @@
-/* A subchannel: one target, its addresses, and the connection to one of them (pick_first). It
- * connects when a call needs it, in the calling thread, and pauses after failures
- * (connection-backoff.md).
+/* A subchannel: one target, its addresses, and the connection to one of them (pick_first), or
+ * several where one is not enough (scaling.h). It connects when a call needs it, in the calling
+ * thread, and pauses after failures (connection-backoff.md).
  *
  * States: idle → connecting → ready; connecting → failed (backoff) → connecting. A connection that
  * ends makes it idle again: the next call connects at once. */
@@ -16,6 +16,7 @@
 #include <tern/status.h>
 
 #include "base/rng.h"
+#include "client/scaling.h"
 #include "client/transport.h"
 #include "io/address.h"
 #include "io/tls.h"
@@ -30,7 +31,7 @@ typedef struct tern__subchannel {
     struct tern__proxy *proxy; /* set by the channel, freed with the subchannel; NULL: none */
     int64_t stagger;           /* from one address to the next, ns */
     tern__upkeep_options upkeep; /* keepalive_time grows when a server finds it too short */
-    tern__transport *current; /* a reference; NULL unless ready */
+    tern__connections conns;  /* none unless ready; mostly one */
     bool connecting;
     bool failed;              /* in backoff until retry_at */
     int64_t retry_at;
@@ -44,7 +45,7 @@ typedef struct tern__subchannel {
 } tern__subchannel;
 
 typedef struct tern__subchannel_options {
-    uint32_t connect_timeout_ms, backoff_ms, backoff_ms_max, queue_max, stagger_ms;
+    uint32_t connect_timeout_ms, backoff_ms, backoff_ms_max, queue_max, stagger_ms, connections_max;
     tern__upkeep_options upkeep;
     tern_loop *loop;
 } tern__subchannel_options;

@@ -155,7 +155,7 @@ void tern__transport_forget(tern__transport *t, tern__client_stream *s)
         return;
     tern__list_remove(&s->open_node);
     if (--t->n_streams == 0 && s->body) {
-        /* A stream may end while nobody waits; a unary call says so itself (tern__transport_run). */
+        /* A stream may end while nobody waits; a unary call says so (tern__transport_run). */
         t->last_active = tern__clock_now();
         if (t->bg_armed)
             tern__reactor_wake(t->loop);

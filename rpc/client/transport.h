@@ -93,8 +93,8 @@ typedef struct tern__connect_bounds {
 /* How often a wait for a connection looks whether its context was cancelled. */
 #define TERN__CONNECT_SLICE_NS (INT64_C(50) * 1000 * 1000)
 
-/* Takes a connected socket over (sock->fd becomes -1) and waits until the server's SETTINGS have come. On failure the
- * socket is closed. Blocks as long as the bounds allow. UNAVAILABLE. */
+/* Takes a connected socket over (sock->fd becomes -1) and waits until the server's SETTINGS have
+ * come. On failure the socket is closed. Blocks as long as the bounds allow. UNAVAILABLE. */
 tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bounds,
                               tern__transport **ret, tern_status *reterr);
 tern__transport *tern__transport_ref(tern__transport *t);

@@ -11,6 +11,7 @@
 #ifndef TERN_ASYNC_H
 #define TERN_ASYNC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@
 #include <tern/export.h>
 #include <tern/method.h>
 #include <tern/status.h>
+#include <tern/stream.h>
 
 TERN_BEGIN_DECLS
 
@@ -52,6 +54,35 @@ TERN_API tern_code tern_call_unary_start(tern_channel *ch, const tern_method *me
                                          const tern_call_options *opts, const void *request,
                                          size_t request_len, tern_unary_done done, void *ctx,
                                          tern_status *reterr);
+
+/* --- streams ---------------------------------------------------------------------------------- */
+
+/* A stream with callbacks is a tern_stream as in tern/stream.h, and lives from start to the
+ * callback of tern_stream_finish_start(). Each of the functions below registers one callback; the
+ * next send may be started when the former one's has come, likewise the next receive. Of the
+ * functions in tern/stream.h, close_send, cancel and initial_metadata (what has come so far; in
+ * callbacks only) are for these streams too, recv, send and finish are not. Any thread. */
+
+/* Begins a stream and returns at once; its life is that of tern_stream_open(). `opts` and what it
+ * points to are borrowed until the end. TERN_OK: *ret must go to tern_stream_finish_start(). */
+TERN_API tern_code tern_stream_start(tern_channel *ch, const tern_method *method,
+                                     const tern_call_options *opts, tern_stream **ret,
+                                     tern_status *reterr);
+
+/* Sends one message, copied. `done` comes when there is room for the next (back-pressure); `ok`
+ * false: the call is over. */
+typedef void (*tern_stream_sent)(void *ctx, bool ok);
+TERN_API void tern_stream_send_start(tern_stream *s, const void *message, size_t len,
+                                     tern_stream_sent done, void *ctx);
+
+/* Asks for the next message: borrowed for the callback; NULL: none will come. */
+typedef void (*tern_stream_received)(void *ctx, const void *message, size_t len);
+TERN_API void tern_stream_recv_start(tern_stream *s, tern_stream_received done, void *ctx);
+
+/* Ends the stream, as tern_stream_finish() does, and frees it; `done` gets the status. Callbacks
+ * that are still due come before, with the bad end. The last thing that is done with the stream. */
+typedef void (*tern_stream_finished)(void *ctx, const tern_status *st);
+TERN_API void tern_stream_finish_start(tern_stream *s, tern_stream_finished done, void *ctx);
 
 TERN_END_DECLS
 

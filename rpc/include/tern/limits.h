@@ -10,8 +10,8 @@
 
 /* Bytes of one received message, after decompression: RESOURCE_EXHAUSTED. (gRPC's default.) */
 #define TERN_LIMIT_RECEIVE_MESSAGE_BYTES (4u * 1024 * 1024)
-/* Messages of fewer bytes are not compressed by TERN_COMPRESS_AUTO: they travel in one packet either
- * way, and what could be saved is not worth the microseconds. */
+/* Messages of fewer bytes are not compressed by TERN_COMPRESS_AUTO: they travel in one packet
+ * either way, and what could be saved is not worth the microseconds. */
 #define TERN_LIMIT_COMPRESS_BYTES_MIN 256u
 /* Largest window of a received zstd frame, log2 of bytes (8 MiB): INTERNAL. (RFC 9659; RFC 8878,
  * 3.1.1.1.2.) */
@@ -66,8 +66,8 @@
 #define TERN_LIMIT_OUTBOUND_BYTES (256u * 1024)
 /* A peer that takes nothing of what is queued for it for so long is closed, ms. */
 #define TERN_LIMIT_OUTBOUND_STALL_MS 30000u
-/* Largest receive window, bytes: windows grow up to it as bandwidth x delay asks for. (grpc-go's and
- * grpc-core's bound of the same estimate: 16 MiB.) */
+/* Largest receive window, bytes: windows grow up to it as bandwidth x delay asks for. (grpc-go's
+ * and grpc-core's bound of the same estimate: 16 MiB.) */
 #define TERN_LIMIT_WINDOW_BYTES_MAX (16u * 1024 * 1024)
 /* Share of the 2^31 stream ids after which a connection is replaced, percent. */
 #define TERN_LIMIT_STREAM_ID_PERCENT 75u
@@ -84,8 +84,8 @@
 /* Server: silence before its own keepalive PING, ms. (A9: 2 h.) */
 #define TERN_LIMIT_SERVER_KEEPALIVE_MS 7200000u
 /* Server: a client's PINGs may come so far apart, ms: with calls, and without; sooner ones are
- * strikes, and one strike more than so many is GOAWAY ENHANCE_YOUR_CALM "too_many_pings". (A8: 5 min,
- * 2 h, 2.) */
+ * strikes, and one strike more than so many is GOAWAY ENHANCE_YOUR_CALM "too_many_pings". (A8: 5
+ * min, 2 h, 2.) */
 #define TERN_LIMIT_PERMIT_KEEPALIVE_MS 300000u
 #define TERN_LIMIT_PERMIT_IDLE_KEEPALIVE_MS 7200000u
 #define TERN_LIMIT_PING_STRIKES 2u
@@ -94,15 +94,16 @@
 /* How long a server waits for the acknowledgement of the PING behind its first GOAWAY, ms: then the
  * second one goes all the same. (grpc-core: 20 s.) */
 #define TERN_LIMIT_DRAIN_PING_MS 20000u
-/* Client: a connection without calls is closed after so long, ms. (grpc-core, -go, -java: 30 min.) */
+/* Client: a connection without calls is closed after so long, ms. (grpc-core, -go, -java: 30
+ * min.) */
 #define TERN_LIMIT_IDLE_TIMEOUT_MS 1800000u
 
 /* --- client --- */
 
 /* One attempt to connect, ms: UNAVAILABLE. (gRPC connection-backoff.md: 20 s.) */
 #define TERN_LIMIT_CONNECT_TIMEOUT_MS 20000u
-/* From one address to the next while the former has not answered, ms: default, and what can be asked
- * for. (RFC 8305, gRFC A61: 250, 100, 2000.) */
+/* From one address to the next while the former has not answered, ms: default, and what can be
+ * asked for. (RFC 8305, gRFC A61: 250, 100, 2000.) */
 #define TERN_LIMIT_CONNECT_STAGGER_MS 250u
 #define TERN_LIMIT_CONNECT_STAGGER_MS_MIN 100u
 #define TERN_LIMIT_CONNECT_STAGGER_MS_MAX 2000u
@@ -113,6 +114,8 @@
 #define TERN_LIMIT_RECONNECT_BACKOFF_MULTIPLIER 1.6
 #define TERN_LIMIT_RECONNECT_BACKOFF_JITTER 0.2
 #define TERN_LIMIT_RECONNECT_BACKOFF_MS_MAX 120000u
+/* Connections of one channel to its server, whatever is asked for. (gRFC A105: 10.) */
+#define TERN_LIMIT_CONNECTIONS_PER_CHANNEL 10u
 /* Calls that wait for a free stream on one channel: RESOURCE_EXHAUSTED. */
 #define TERN_LIMIT_CALLS_WAITING 4096u
 /* Steps of calls with callbacks that a loop makes in one turn. */
