@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/time.h"
+#include "io/tls.h"
 
 #define LISTEN_BACKLOG 1024
 
@@ -19,6 +21,13 @@ static void set_nodelay(int fd, sa_family_t family)
     int on = 1;
     if (family == AF_INET || family == AF_INET6)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+void tern__socket_set_user_timeout(int fd, int64_t ns)
+{
+    int64_t ms = ns / TERN__NS_PER_MS;
+    unsigned value = ms < INT_MAX ? (unsigned)ms : INT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
 int tern__socket_connect(const tern__address *a, bool *ret_pending)
@@ -108,6 +117,8 @@ int tern__socket_accept(int fd, tern__address *ret_peer)
 
 long tern__socket_read(tern__socket *s, uint8_t *to, size_t cap)
 {
+    if (s->tls)
+        return tern__tls_read(s->tls, to, cap);
     for (;;) {
         ssize_t n = recv(s->fd, to, cap, MSG_DONTWAIT);
         if (n >= 0)
@@ -138,6 +149,8 @@ long tern__socket_read_blocking(const tern__socket *s, uint8_t *to, size_t cap)
 
 int tern__socket_flush(tern__socket *s, tern__buf *out)
 {
+    if (s->tls)
+        return tern__tls_flush(s->tls, out);
     while (out->len) {
         ssize_t n = send(s->fd, tern__buf_head(out), out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0)
@@ -152,18 +165,20 @@ int tern__socket_flush(tern__socket *s, tern__buf *out)
 
 size_t tern__socket_unsent(const tern__socket *s)
 {
-    (void)s;
-    return 0;
+    return s->tls ? tern__tls_unsent(s->tls) : 0;
 }
 
 const char *tern__socket_reason(const tern__socket *s, long error)
 {
-    (void)s;
+    if (s->tls && tern__tls_error(s->tls)[0])
+        return tern__tls_error(s->tls);
     return strerror((int)-error);
 }
 
 void tern__socket_close(tern__socket *s)
 {
+    tern__tls_free(s->tls);
+    s->tls = NULL;
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;

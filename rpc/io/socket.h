@@ -33,14 +33,18 @@ int tern__socket_listen(const tern__address *a, tern__address *ret_bound);
 /* Closes a listening socket and removes its unix path; *fd becomes -1. Nothing when it is -1
  * already. */
 void tern__socket_stop_listening(int *fd, const tern__address *bound);
+/* TCP_USER_TIMEOUT (gRFC A18): what was sent and is not acknowledged for so long fails the
+ * connection. Sockets that are not TCP have no such thing: nothing happens. */
+void tern__socket_set_user_timeout(int fd, int64_t ns);
 /* A new connection, or -EAGAIN and other -errno. */
 int tern__socket_accept(int fd, tern__address *ret_peer);
 
-/* Reads up to `cap` bytes: > 0 bytes, 0 end of the stream, -EAGAIN, or another -errno. */
+/* Reads up to `cap` bytes (with TLS at least TERN__TLS_READ_MIN): > 0 bytes, 0 end of the stream,
+ * -EAGAIN, or another -errno. Fewer than `cap` does not mean that the socket is empty. */
 long tern__socket_read(tern__socket *s, uint8_t *to, size_t cap);
-/* For a socket whose only reader may sleep in the read itself, which saves the poll: blocking mode
- * (the functions above and below do not block even so), a limit of the wait (0: none), and the
- * read, which gives -EAGAIN when the limit is over or a signal came. 0 or -errno. */
+/* For a cleartext socket whose only reader may sleep in the read itself, which saves the poll:
+ * blocking mode (the functions above and below do not block even so), a limit of the wait (0:
+ * none), and the read, which gives -EAGAIN when the limit is over or a signal came. 0 or -errno. */
 int tern__socket_set_blocking(int fd);
 int tern__socket_set_receive_timeout(int fd, int64_t ns);
 long tern__socket_read_blocking(const tern__socket *s, uint8_t *to, size_t cap);

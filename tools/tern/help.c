@@ -15,6 +15,14 @@
     "  --original-names       field names as in the .proto, not lowerCamelCase\n" \
     "  --compact              one line\n"
 
+#define TLS_HELP                                                                                  \
+    "TLS (any of these asks for it):\n"                                                           \
+    "  --tls                  TLS, with the system's trusted certificates\n"                      \
+    "  --ca FILE              trust these certificates (PEM) instead\n"                           \
+    "  --cert FILE, --key FILE  the own certificate chain and private key (PEM), for mutual TLS\n" \
+    "  --server-name NAME     the name that the server's certificate must have, if not TARGET's\n" \
+    "  --insecure-skip-verify   talk to anybody: whoever sits in between reads everything\n"
+
 static const char CALL_HELP[] =
     "usage: tern call TARGET SERVICE/METHOD [-d JSON] SCHEMA [OPTION]...\n"
     "\n"
@@ -32,8 +40,11 @@ static const char CALL_HELP[] =
     "  --wait-for-ready       keep trying to connect until the deadline instead of failing at "
     "once\n"
     "  --authority NAME       :authority to send instead of the one from TARGET\n"
+    "  --compress ENCODING    compress the request: gzip, deflate or zstd; the answer comes as the\n"
+    "                         server likes\n"
     "  --max-receive BYTES    largest answer taken, such as 16M; 4M by default\n"
     "\n"
+    TLS_HELP "\n"
     "answer:\n" STYLE_HELP "  -v, --verbose          metadata, time and sizes on standard error\n"
     "\n"
     "exit status: 0 answered; 64 + gRPC code when the call failed, with code and message on\n"
@@ -41,6 +52,7 @@ static const char CALL_HELP[] =
     "\n"
     "examples:\n"
     "  tern call localhost:7000 shop.v1.Orders/Get -d '{\"id\": \"o-17\"}' --proto shop.proto\n"
+    "  tern call shop.example:443 shop.v1.Orders/Get --proto shop.proto --tls\n"
     "  tern call unix:/run/shop.sock shop.v1.Orders/Put -d @order.json -I proto \\\n"
     "      --proto shop/v1/orders.proto -H 'tenant: blue' --timeout 2s\n";
 
@@ -74,7 +86,7 @@ static const char HEALTH_HELP[] =
     "  --wait-for-ready       keep trying to connect until the deadline\n"
     "  --authority NAME       :authority to send\n"
     "  -v, --verbose          metadata and time on standard error\n"
-    "\n"
+    "\n" TLS_HELP "\n"
     "exit status: 0 SERVING; 1 any other answer; 64 + gRPC code when the call failed (69: the "
     "server\n"
     "does not know the service); 2 wrong usage.\n"

@@ -11,9 +11,11 @@
 #include <tern/status.h>
 
 #include "tools/tern/text.h"
+#include "tools/tern/tls.h"
 
 /* What one call uses; all of it may be NULL. */
 typedef struct session {
+    tern_tls_client *tls;
     tern_channel *channel;
     tern_metadata *request;
     tern_metadata *initial;
@@ -23,6 +25,7 @@ typedef struct session {
 static void session_close(session *s)
 {
     tern_channel_free(s->channel);
+    tern_tls_client_unref(s->tls);
     tern_metadata_free(s->request);
     tern_metadata_free(s->initial);
     tern_metadata_free(s->trailing);
@@ -92,7 +95,7 @@ static int add_header(tern_metadata *md, const char *text, cli_error *e)
     return 0;
 }
 
-static int session_open(const cli_call *call, session *s, cli_error *e)
+static int session_open(const cli_call *call, FILE *err, session *s, cli_error *e)
 {
     const cli_options *o = call->options;
     tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
@@ -112,6 +115,10 @@ static int session_open(const cli_call *call, session *s, cli_error *e)
             return -1;
         }
     }
+    if (cli_tls_open(o, err, &s->tls, e) != 0) {
+        return -1;
+    }
+    options.tls = s->tls;
     if (tern_channel_new(call->target, &options, &s->channel, &status) != TERN_OK) {
         s->channel = NULL;
         return cli_fail(e, status.code == TERN_INVALID_ARGUMENT ? CLI_EXIT_USAGE : CLI_EXIT_FAILURE,
@@ -144,13 +151,25 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
+static int read_compression(const cli_options *o, tern_compression *ret, cli_error *e)
+{
+    if (o->compress != NULL && tern_compression_from_name(o->compress, ret) != 0) {
+        return cli_fail(e, CLI_EXIT_USAGE,
+                        "--compress %s: expected gzip, deflate, zstd or identity", o->compress);
+    }
+    return 0;
+}
+
 int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *ret_len, cli_error *e)
 {
     session s;
     tern_status status;
     tern_call_options options = TERN_CALL_OPTIONS_INIT;
-    bool verbose = call->options->verbose;
-    if (session_open(call, &s, e) != 0) {
+    bool verbose = call->options->verbose, compressed = false;
+    if (read_compression(call->options, &options.compression, e) != 0) {
+        return -1;
+    }
+    if (session_open(call, io->err, &s, e) != 0) {
         session_close(&s);
         return -1;
     }
@@ -160,6 +179,8 @@ int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *re
     options.ret_trailing_metadata = s.trailing;
     options.wait_for_ready = call->options->wait_for_ready;
     options.receive_message_bytes_max = (size_t)call->options->receive_bytes_max;
+    options.compress_mode = TERN_COMPRESS_ALWAYS; /* who asks for it wants to see it */
+    options.ret_compressed = &compressed;
     if (verbose) {
         tern_log_set_sink(TERN_LOG_INFO, tern_log_to_stderr, NULL);
         (void)fprintf(io->err, "> %s at %s, %zu bytes\n", call->method->path, call->target,
@@ -170,11 +191,14 @@ int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *re
     tern_code code = tern_call_unary(s.channel, call->method, &options, call->request.data,
                                      call->request.len, ret, ret_len, &status);
     if (verbose) {
+        cli_tls_print_peer(io->err, s.channel);
         print_metadata(io->err, "< header", s.initial);
         print_metadata(io->err, "< trailer", s.trailing);
         (void)fprintf(io->err, "< %s after %.3f ms", tern_code_name(code), now_ms() - begin);
-        (void)fprintf(io->err, code == TERN_OK ? ", %zu bytes\n" : "\n",
-                      code == TERN_OK ? *ret_len : 0);
+        if (code == TERN_OK) {
+            (void)fprintf(io->err, ", %zu bytes%s", *ret_len, compressed ? ", compressed" : "");
+        }
+        (void)fputc('\n', io->err);
     }
     session_close(&s);
     if (code != TERN_OK) {

@@ -39,6 +39,13 @@ typedef struct cli_options {
     bool wait_for_ready;
     const char *data;          /* -d; NULL: not given */
     const char *authority;     /* NULL: from the target */
+    bool tls;
+    bool insecure_skip_verify;
+    const char *ca;            /* NULL: the system's roots */
+    const char *cert;
+    const char *key;
+    const char *compress;      /* name of an encoding; NULL: none */
+    const char *server_name;   /* NULL: the authority's host */
     int64_t timeout_ms;        /* 0: none given */
     int64_t receive_bytes_max; /* 0: the library's default */
     cli_list protos;
