@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <tern/channel.h>
+#include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/export.h>
 #include <tern/metadata.h>
@@ -34,7 +35,10 @@ typedef struct tern_call_options {
     tern_metadata *ret_trailing_metadata; /* the server's trailers, likewise */
     tern_call_retry retry;
     bool wait_for_ready;    /* wait for a connection until the deadline instead of failing fast */
-    size_t receive_message_bytes_max; /* 0: the channel's limit */
+    size_t receive_message_bytes_max; /* of one message, decompressed; 0: the channel's limit */
+    tern_compression compression;     /* of requests; DEFAULT: the channel's */
+    tern_compress_mode compress_mode; /* which of them; of streams: until it is changed */
+    bool *ret_compressed; /* unary: whether the response came compressed; NULL: not wanted */
 } tern_call_options;
 
 #define TERN_CALL_OPTIONS_INIT { .size = sizeof(tern_call_options) }

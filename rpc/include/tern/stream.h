@@ -39,6 +39,10 @@ TERN_API tern_code tern_stream_open(tern_channel *ch, const tern_method *method,
  * what gRPC can carry (4 GiB) or out of memory ends the call. */
 TERN_API bool tern_stream_send(tern_stream *s, const void *message, size_t len);
 
+/* Says which of the messages sent from now on are compressed, with the encoding of the stream's
+ * options (or its channel's). By the thread that sends. */
+TERN_API void tern_stream_set_compress_mode(tern_stream *s, tern_compress_mode mode);
+
 /* Says that no more messages follow. Idempotent. False: the call is over. */
 TERN_API bool tern_stream_close_send(tern_stream *s);
 
@@ -46,6 +50,9 @@ TERN_API bool tern_stream_close_send(tern_stream *s);
  * *ret_len. False: there is none and none will come; finish tells whether that is the good end. The
  * server may send only so much ahead of what is received (TERN_LIMIT_STREAM_WINDOW_BYTES). */
 TERN_API bool tern_stream_recv(tern_stream *s, const void **ret, size_t *ret_len);
+
+/* Whether the message received last came compressed. By the thread that receives. */
+TERN_API bool tern_stream_message_compressed(const tern_stream *s);
 
 /* Waits for the server's headers and returns its metadata (borrowed until finish; empty when the
  * call ended without headers). Never NULL. */
