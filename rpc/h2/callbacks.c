@@ -177,8 +177,12 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     /* The final status went out before the client had ended its side: tell it to stop sending
      * (PROTOCOL-HTTP2.md, "Responses"). */
     if (may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-        nghttp2_session_get_stream_remote_close(ng, frame->hd.stream_id) == 0)
-        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+        nghttp2_session_get_stream_remote_close(ng, frame->hd.stream_id) == 0) {
+        const tern__h2_stream *s = stream_of(ng, frame->hd.stream_id);
+        if (!s || !s->may_finish)
+            nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_NO_ERROR);
+    }
     return 0;
 }
 

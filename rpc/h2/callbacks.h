@@ -6,6 +6,7 @@
 
 #include "h2/guard.h"
 #include "h2/session.h"
+#include "h2/watch.h"
 #include "policy/bdp.h"
 
 /* Blocks that nghttp2 frees while it gives up for want of memory. */
@@ -21,6 +22,7 @@ struct tern__h2 {
     size_t soft_max; /* of the take() that runs */
     int64_t now;     /* of the feed() that runs */
     tern__h2_guard guard;
+    tern__h2_watch watch;
     tern__bdp bdp;
     uint32_t connection_window; /* announced, bytes */
     bool payload_sent;          /* HEADERS or DATA since the peer's last PING */

@@ -113,6 +113,7 @@ tern__h2 *tern__h2_new(bool server, const tern__h2_options *opt, const tern__h2_
     h2->pool = pool;
     h2->mem = (nghttp2_mem){ h2, mem_malloc, mem_free, mem_calloc, mem_realloc };
     tern__h2_guard_init(&h2->guard, 0);
+    tern__h2_watch_init(&h2->watch, server);
     h2->connection_window = opt->connection_window_bytes;
     tern__bdp_init(&h2->bdp, opt->stream_window_bytes, opt->window_bytes_max);
 
@@ -158,7 +159,13 @@ int tern__h2_breach(tern__h2 *h2, const char *why)
 int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len)
 {
     h2->now = now;
+    bool clean = !h2->watch.error;
+    len = tern__h2_watch_read(&h2->watch, data, len);
     ssize_t n = h2->no_memory ? 0 : nghttp2_session_mem_recv(h2->ng, data, len);
+    if (n >= 0 && clean && h2->watch.error) {
+        set_error(h2, h2->watch.why);
+        nghttp2_session_terminate_session(h2->ng, h2->watch.error);
+    }
     if (h2->no_memory)
         n = NGHTTP2_ERR_NOMEM;
     if (n >= 0)
@@ -300,6 +307,20 @@ void tern__h2_send_end(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *t
     s->tx.last = true;
     if (s->id)
         nghttp2_session_resume_data(h2->ng, s->id);
+}
+
+int tern__h2_end_now(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *trailers, uint32_t n)
+{
+    nghttp2_nv nv[TERN__H2_FIELDS_MAX];
+    /* Header lists leave before DATA and in their order, so behind the response's headers even when
+     * these have not left yet. The data provider finds nothing more until the stream closes. */
+    memset(&s->tx, 0, sizeof s->tx);
+    if (!s->id)
+        return 0;
+    if (n > TERN__H2_FIELDS_MAX)
+        return -E2BIG;
+    fill_nv(nv, trailers, n);
+    return nghttp2_submit_trailer(h2->ng, s->id, nv, n) ? -ENOMEM : 0;
 }
 
 int tern__h2_send_trailers(tern__h2 *h2, const tern__h2_stream *s)

@@ -25,6 +25,7 @@ typedef struct tern__h2 tern__h2;
 #define TERN__H2_INTERNAL_ERROR 2u
 #define TERN__H2_FLOW_CONTROL_ERROR 3u
 #define TERN__H2_SETTINGS_TIMEOUT 4u
+#define TERN__H2_STREAM_CLOSED 5u
 #define TERN__H2_REFUSED_STREAM 7u
 #define TERN__H2_CANCEL 8u
 #define TERN__H2_ENHANCE_YOUR_CALM 11u
@@ -65,6 +66,7 @@ typedef struct tern__h2_stream {
         uint32_t n_trailers;
     } tx;
     uint8_t empty_frames; /* empty DATA frames in a row */
+    bool may_finish;      /* server: not reset when the response ends before the request */
 } tern__h2_stream;
 
 /* What the session tells. Called from within feed() or take(); none of them may free the
@@ -155,6 +157,9 @@ void tern__h2_send(tern__h2 *h2, tern__h2_stream *s, const uint8_t *data, size_t
 /* The end, behind what is being sent: trailers, borrowed until on_close(). */
 void tern__h2_send_end(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *trailers,
                        uint32_t n);
+/* The end at once: what was not sent yet is dropped, and the trailers (copied) wait for no window.
+ * Only after tern__h2_respond_begin(). 0 or -ENOMEM. Fine for a stream that is not attached. */
+int tern__h2_end_now(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *trailers, uint32_t n);
 
 /* Resets a stream and detaches it: no further event. Fine for a stream that is not attached. */
 void tern__h2_cancel(tern__h2 *h2, tern__h2_stream *s, uint32_t error);

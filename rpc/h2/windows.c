@@ -1,7 +1,7 @@
-/* Receive windows that grow with the path: the estimate is policy/bdp.h's, here are its PING and what
- * follows from it. A stream's window is what SETTINGS announce; raising them raises it for streams
- * that are open, too. The connection's is at least as large: the estimate is of all streams
- * together. */
+/* Receive windows that grow with the path: the estimate is policy/bdp.h's, here are its PING and
+ * what follows from it. A stream's window is what SETTINGS announce; raising them raises it for
+ * streams that are open, too. The connection's is at least as large: the estimate is of all
+ * streams together. */
 #include "h2/callbacks.h"
 
 static void raise_windows(tern__h2 *h2, uint32_t window)

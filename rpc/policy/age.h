@@ -1,6 +1,6 @@
-/* How long a connection may last (gRFC A9): idle, without a call, for `idle`; in all for `age`, which
- * is spread by 10 % either way so that connections made together do not come back together; and with
- * calls that go on after that for `grace`. A client uses the first only. Pure: `now` and the random
+/* How long a connection may last (gRFC A9): idle, without a call, for `idle`; in all for `age`,
+ * which is spread by 10 % either way so that connections made together do not come back
+ * together; and with calls that go on after that for `grace`. Pure: `now` and the random
  * source are handed in; ns, TERN__TIME_NEVER for no limit. */
 #ifndef TERN__POLICY_AGE_H
 #define TERN__POLICY_AGE_H

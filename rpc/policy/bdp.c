@@ -1,5 +1,5 @@
-/* See bdp.h. All in whole numbers: a sample is at most twice the largest window (2^25), times the ns
- * of a second (2^30) fits 64 bits with room to spare. */
+/* See bdp.h. All in whole numbers: a sample is at most twice the largest window (2^25), times
+ * the ns of a second (2^30) fits 64 bits with room to spare. */
 #include "policy/bdp.h"
 
 #include <tern/limits.h>

@@ -1,13 +1,14 @@
-/* Receive windows that follow the path: bandwidth x delay, estimated as grpc-go and grpc-core do it.
- * While much is coming in, a PING is sent and the bytes until its acknowledgement are counted: they
- * are what the path (or the window) lets through in one round trip. When they fill more than half the
- * window, and came faster than ever before, the window may have been the brake: it becomes twice the
- * sample. (Half, where grpc-go and grpc-core say two thirds: they return credit after a quarter of a
- * window, nghttp2 after half of one, so that a window that is the brake may let through no more.)
+/* Receive windows that follow the path: bandwidth x delay, estimated as grpc-go and grpc-core do
+ * it. While much is coming in, a PING is sent and the bytes until its acknowledgement are counted:
+ * they are what the path (or the window) lets through in one round trip. When they fill more than
+ * half the window, and came faster than ever before, the window may have been the brake: it becomes
+ * twice the sample. (Half, where grpc-go and grpc-core say two thirds: they return credit after a
+ * quarter of a window, nghttp2 after half of one, so that a window that is the brake may let
+ * through no more.)
  *
- * Small answers never cause a PING: one is sent only after a quarter of a window has come, and after
- * a sample that changed nothing there is a pause, which grows. Windows never shrink. Pure: `now` is
- * handed in; ns. */
+ * Small answers never cause a PING: one is sent only after a quarter of a window has come, and
+ * after a sample that changed nothing there is a pause, which grows. Windows never shrink. Pure:
+ * `now` is handed in; ns. */
 #ifndef TERN__POLICY_BDP_H
 #define TERN__POLICY_BDP_H
 

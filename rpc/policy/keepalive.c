@@ -1,5 +1,5 @@
-/* See keepalive.h. Points in time are worked out when asked for, never stored: reading, the frequent
- * event, is one assignment. */
+/* See keepalive.h. Points in time are worked out when asked for, never stored: reading, the
+ * frequent event, is one assignment. */
 #include "policy/keepalive.h"
 
 #include "base/time.h"

@@ -1,6 +1,6 @@
-/* See ping_strikes.h. The algorithm is A8's own, which grpc-java has literally: a PING that came too
- * soon does not move `last_good`. grpc-core and grpc-go measure from the last PING of any kind, which
- * is a little stricter on clients that ping at an uneven pace. */
+/* See ping_strikes.h. The algorithm is A8's own, which grpc-java has literally: a PING that came
+ * too soon does not move `last_good`. grpc-core and grpc-go measure from the last PING of any
+ * kind, which is a little stricter on clients that ping at an uneven pace. */
 #include "policy/ping_strikes.h"
 
 #include <tern/limits.h>
