@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/compress.h"
 #include "server/conn.h"
+#include "server/intercept.h"
 #include "server/loop.h"
+#include "server/stream.h"
 
 const void *tern_server_call_request(const tern_server_call *call, size_t *ret_len)
 {
@@ -115,13 +118,17 @@ void tern__server_call_conclude(tern_server_call *call, tern_code code)
 {
     if (code == TERN_OK && call->finisher)
         code = call->finisher(call, call->finisher_ctx);
-    if (code == TERN_OK && !call->response && !tern_server_call_response_buffer(call, 0))
+    bool streamed = call->stream && call->stream->sends;
+    if (code == TERN_OK && !call->response && !streamed &&
+        !tern_server_call_response_buffer(call, 0))
         code = tern_server_call_fail(call, TERN_RESOURCE_EXHAUSTED,
                                      "out of memory for the response");
+    if (code == TERN_OK && !streamed)
+        code = tern__server_compress_response(call);
     if ((unsigned)code > TERN_UNAUTHENTICATED)
         code = tern_server_call_fail(call, TERN_UNKNOWN, "the handler returned code %d, which does "
                                      "not exist", (int)code);
-    call->code = code;
+    call->code = tern__server_intercept_end(call, code);
 }
 
 void tern_server_call_defer(tern_server_call *call) { call->deferred = true; }

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "h2/session.h"
 #include "io/context.h"
+#include "wire/encoding.h"
 #include "wire/message.h"
 #include "wire/metadata.h"
 
@@ -46,16 +47,21 @@ struct tern_server_call {
     bool answered;             /* (loop) a response was submitted */
     bool rejected;             /* (loop) answered before its request was complete: drop the rest */
     struct tern_server_call *next_done; /* in the loop's stack of completed calls */
+    struct tern__server_stream *stream; /* NULL: unary, or not dispatched yet */
 
     const tern__server_method *method;
     tern_context context;
     tern__arena arena;
     tern_metadata metadata;    /* of the request */
+    const tern_peer_identity *identity; /* of the client, a reference; NULL */
     tern_metadata *initial, *trailing;
 
     /* request head */
     bool head_done;            /* its end was seen: what comes later are the client's trailers */
-    bool is_post, type_ok, bad_timeout, bad_metadata, no_memory, encoded;
+    bool is_post, is_head, type_ok, bad_timeout, bad_metadata, no_memory, unknown_encoding;
+    tern_compression request_encoding; /* DEFAULT: none is named, or one that is not known */
+    tern__encodings accepted;  /* by the client; 0: it does not say */
+    bool tell_encodings;       /* the answer says what this server accepts */
     char *path;                /* copy of an unknown path, for the message */
     int64_t timeout;           /* ns; -1: none */
 
@@ -65,15 +71,20 @@ struct tern_server_call {
     uint8_t *request;
     size_t request_len;
     bool request_owned;
+    bool request_compressed;   /* the message received last came so */
     int body_error;
 
     /* outcome, by the handler */
+    struct tern__interception *interception; /* in the arena; NULL: none, or over */
     bool deferred;
     atomic_uint deferral;
     tern_code code;
     char *message;             /* in the arena, or NULL */
     uint8_t *response;         /* prefix and message, in the arena */
     size_t response_len;
+    tern_compression compression; /* DEFAULT: the server's */
+    tern_compress_mode compress_mode;
+    bool response_compressed;
     /* Packs the response once the code is known (stubs). Returns the code of the call. */
     tern_code (*finisher)(tern_server_call *call, void *ctx);
     void *finisher_ctx;

@@ -13,11 +13,13 @@
 #include "base/time.h"
 #include "io/clock.h"
 #include "io/socket.h"
+#include "io/tls.h"
+#include "server/handshake.h"
 #include "server/loop.h"
 #include "server/server.h"
+#include "server/stream.h"
 
-/* Memory an idle connection's output buffer may keep. */
-#define OUT_KEEP_BYTES (4u * 1024)
+static const char late[] = "the deadline passed while the server was working on the call";
 
 static tern_server_call *of(tern__h2_stream *s) { return TERN__CONTAINER(s, tern_server_call, h2); }
 
@@ -32,10 +34,13 @@ static tern_server_call *call_new(tern__conn *c)
     memset(call, 0, sizeof *call);
     call->conn = c;
     call->loop = l;
+    if (c->sock.tls)
+        call->identity = tern__identity_ref(tern__tls_identity(c->sock.tls));
     call->timeout = -1;
     tern__list_init(&call->node);
     tern__list_append(&c->calls, &call->conn_node);
-    c->n_calls++;
+    if (c->n_calls++ == 0)
+        tern__lifetime_busy(c);
     tern__context_init(&call->context, TERN__TIME_NEVER);
     size_t peer = (strlen(c->peer) + 16) & ~(size_t)15;
     memcpy(call->first_block, c->peer, strlen(c->peer) + 1);
@@ -53,9 +58,12 @@ void tern__call_free(tern_server_call *call)
     tern__loop *l = call->loop;
     tern__list_remove(&call->node);
     tern__heap_remove(&l->deadlines, &call->timer);
+    if (call->stream)
+        tern__server_stream_free(call->stream);
     if (call->request_owned)
         free(call->request);
     tern__message_reader_deinit(&call->reader);
+    tern_peer_identity_unref(call->identity);
     tern__context_deinit(&call->context);
     tern__arena_deinit(&call->arena);
     tern__pool_free(&l->pool, call);
@@ -65,14 +73,18 @@ void tern__call_free(tern_server_call *call)
 static void call_detach(tern_server_call *call)
 {
     tern__list_remove(&call->conn_node);
-    call->conn->n_calls--;
-    call->conn = NULL;
+    if (--call->conn->n_calls == 0)
+        tern__lifetime_rest(call->conn);
     call->h2.id = 0;
+    /* The context first: who returns from a wait finds the reason in it. */
+    if (call->running && !call->answered)
+        tern_context_cancel(&call->context);
+    if (call->stream)
+        tern__server_stream_stop(call);
+    call->conn = NULL;
     if (call->running) {
         tern__list_remove(&call->node);
         tern__heap_remove(&call->loop->deadlines, &call->timer);
-        if (!call->answered)
-            tern_context_cancel(&call->context);
     } else {
         tern__call_free(call);
     }
@@ -82,26 +94,49 @@ void tern__conn_complete(tern_server_call *call)
 {
     call->running = false;
     call->loop->n_running--;
+    if (call->stream)
+        tern__loop_service(call->loop); /* it must not be among the posted ones any more */
     if (!call->conn) {
         tern__call_free(call);
         return;
     }
-    tern__list_remove(&call->node);
-    tern__heap_remove(&call->loop->deadlines, &call->timer);
-    tern__respond(call);
+    if (call->stream) {
+        /* What is left to send may wait for the client: its deadline stays armed. */
+        tern__server_stream_stop(call);
+    } else {
+        tern__list_remove(&call->node);
+        tern__heap_remove(&call->loop->deadlines, &call->timer);
+    }
+    if (call->code == TERN_OK && call->timeout > 0 &&
+        tern__clock_now() >= call->context.deadline)
+        tern__respond_status(call, TERN_DEADLINE_EXCEEDED, late);
+    else
+        tern__respond(call);
 }
 
-void tern__call_expired(tern_server_call *call)
+void tern__call_break(tern_server_call *call, tern_code code, const char *why)
 {
-    tern__respond_status(call, TERN_DEADLINE_EXCEEDED, "the deadline passed while the server was "
-                                                       "working on the call");
+    tern__respond_status(call, code, why);
     call->rejected = true;
     if (call->running)
         tern_context_cancel(&call->context);
+    if (call->stream)
+        tern__server_stream_stop(call);
     if (call->queued) {
         tern__list_remove(&call->node);
         call->queued = false;
     }
+}
+
+void tern__call_expired(tern_server_call *call)
+{
+    if (call->answered && call->stream && !call->running) {
+        /* The client knows by its own clock: it does not take the rest. */
+        tern__h2_reset(call->conn->h2, &call->h2, TERN__H2_CANCEL);
+        tern__loop_dirty(call->loop, call->conn);
+        return;
+    }
+    tern__call_break(call, TERN_DEADLINE_EXCEEDED, late);
 }
 
 /* --- events of the session -------------------------------------------------------------------- */
@@ -141,8 +176,20 @@ static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
 static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
 {
     tern__conn *c = ctx;
-    tern__h2_consume(c->h2, s, len);
-    tern__request_data(of(s), data, len);
+    tern_server_call *call = of(s);
+    if (call->stream) {
+        tern__server_stream_data(call, data, len);
+        return;
+    }
+    /* What follows a request that is not gRPC is dropped, and no more than a window of it let in. */
+    tern__h2_consume(c->h2, s->may_finish ? NULL : s, len);
+    tern__request_data(call, data, len);
+}
+
+static void on_sent(void *ctx, tern__h2_stream *s)
+{
+    (void)ctx;
+    tern__server_stream_sent(of(s));
 }
 
 static void on_end(void *ctx, tern__h2_stream *s)
@@ -167,19 +214,18 @@ static void on_settings(void *ctx)
 {
     tern__conn *c = ctx;
     if (!c->settings_seen)
-        tern__heap_remove(&c->loop->timers, &c->timer);
+        tern__lifetime_shook_hands(c);
     c->settings_seen = true;
 }
 
 static void on_ping_ack(void *ctx, uint64_t opaque)
 {
     tern__conn *c = ctx;
-    (void)opaque; /* the only PING a server sends is the one after the GOAWAY notice */
-    if (c->drained && !c->final_goaway) {
-        c->final_goaway = true;
-        tern__h2_goaway_final(c->h2, TERN__H2_NO_ERROR);
-    }
+    if (opaque == TERN__H2_PING_DRAIN && c->drained)
+        tern__conn_drain_final(c);
 }
+
+static void on_ping(void *ctx, bool payload_sent) { tern__lifetime_ping(ctx, payload_sent); }
 
 static const tern__h2_events events = {
     .on_open = on_open,
@@ -188,9 +234,11 @@ static const tern__h2_events events = {
     .on_headers_end = on_headers_end,
     .on_data = on_data,
     .on_end = on_end,
+    .on_sent = on_sent,
     .on_close = on_close,
     .on_settings = on_settings,
     .on_ping_ack = on_ping_ack,
+    .on_ping = on_ping,
 };
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -199,13 +247,15 @@ tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
 {
     const tern__h2_options opt = {
         .concurrent_streams_max = loop->server->opt.concurrent_streams_max,
-        .stream_window_bytes = TERN_LIMIT_STREAM_WINDOW_BYTES,
+        .stream_window_bytes = loop->server->opt.receive_window_bytes_max <
+                                       TERN_LIMIT_STREAM_WINDOW_BYTES
+                                   ? loop->server->opt.receive_window_bytes_max
+                                   : TERN_LIMIT_STREAM_WINDOW_BYTES,
         .connection_window_bytes = TERN_LIMIT_CONNECTION_WINDOW_BYTES,
+        .window_bytes_max = loop->server->opt.receive_window_bytes_max,
     };
     tern__conn *c = calloc(1, sizeof *c);
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
-    int64_t until = tern__time_add(tern__clock_now(),
-                                   tern__ms_to_ns(loop->server->opt.handshake_timeout_ms));
     if (!c) {
         close(a->fd);
         return NULL;
@@ -215,8 +265,10 @@ tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
     tern__list_init(&c->calls);
     tern__list_init(&c->dirty_node);
     tern__address_text(&a->peer, c->peer);
+    tern__lifetime_watch_socket(c);
     c->h2 = tern__h2_new(true, &opt, &events, c, &loop->pool);
-    if (!c->h2 || tern__heap_insert(&loop->timers, &c->timer, until) ||
+    if (!c->h2 || (a->tls && tern__tls_accept(&c->sock, a->tls)) ||
+        tern__lifetime_begin(c, tern__clock_now()) ||
         epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, a->fd, &ev)) {
         tern__heap_remove(&loop->timers, &c->timer);
         tern__h2_free(c->h2);
@@ -247,7 +299,10 @@ void tern__conn_free(tern__conn *c)
     tern__list_remove(&c->dirty_node);
     tern__h2_free(c->h2);
     tern__buf_deinit(&c->out);
-    tern__socket_close(&c->sock); /* leaves epoll by itself */
+    /* Closing is not enough: as long as a forked child has the descriptor too, epoll would go on
+     * telling of a connection that is gone. */
+    epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, c->sock.fd, NULL);
+    tern__socket_close(&c->sock);
     free(c);
     l->n_conns--;
     atomic_fetch_sub(&l->server->n_conns, 1);
@@ -258,6 +313,9 @@ void tern__conn_free(tern__conn *c)
 bool tern__conn_readable(tern__conn *c)
 {
     tern__loop *l = c->loop;
+    int shaken = tern__conn_handshake(c);
+    if (shaken <= 0)
+        return shaken == 0;
     long n = tern__socket_read(&c->sock, l->read_buf, TERN__LOOP_READ_BYTES);
     if (n == -EAGAIN)
         return true;
@@ -267,8 +325,12 @@ bool tern__conn_readable(tern__conn *c)
     }
     if (c->closing)
         return true; /* what comes after the end of the session is dropped */
-    if (tern__h2_feed(c->h2, tern__clock_now(), l->read_buf, (size_t)n))
+    int64_t now = tern__clock_now();
+    tern__lifetime_read(c, now);
+    if (tern__h2_feed(c->h2, now, l->read_buf, (size_t)n)) {
+        tern__conn_suspect_tls(c, l->read_buf, (size_t)n);
         c->closing = true;
+    }
     tern__loop_dirty(l, c);
     return true;
 }
@@ -288,20 +350,62 @@ static void set_interest(tern__conn *c, bool out, bool paused)
  * requests from a peer that does not read its answers. */
 static void wait_for_room(tern__conn *c, bool progress)
 {
-    tern__loop *l = c->loop;
-    if (progress && c->settings_seen)
-        tern__heap_remove(&l->timers, &c->timer);
-    if (!tern__heap_node_linked(&c->timer))
-        tern__heap_insert(&l->timers, &c->timer,
-                          tern__time_add(tern__clock_now(),
-                                         tern__ms_to_ns(TERN_LIMIT_OUTBOUND_STALL_MS)));
+    tern__lifetime_stalled(c, progress);
     set_interest(c, true, c->out.len >= TERN_LIMIT_OUTBOUND_BYTES);
+}
+
+/* A connection with nothing to write has no buffer; while it writes it has the loop's, which stays
+ * as large as the traffic needs. */
+static void borrow_buffer(tern__conn *c)
+{
+    if (c->out.cap)
+        return;
+    c->out = c->loop->out;
+    c->loop->out = (tern__buf){ 0 };
+}
+
+static void give_buffer_back(tern__conn *c)
+{
+    if (c->loop->out.cap)
+        tern__buf_deinit(&c->out);
+    else
+        c->loop->out = c->out;
+    c->out = (tern__buf){ 0 };
+}
+
+/* All is written: the socket is watched for reading only. */
+static void flows(tern__conn *c)
+{
+    if (!c->want_out)
+        return;
+    tern__lifetime_flows(c);
+    set_interest(c, false, false);
+}
+
+/* Before the TLS handshake is over only its own records leave; the session's frames stay where they
+ * are. */
+static bool flush_handshake(tern__conn *c)
+{
+    tern__buf none = { 0 };
+    int rv = tern__socket_flush(&c->sock, &none);
+    if (rv < 0 || c->closing) {
+        tern__conn_free(c);
+        return false;
+    }
+    if (rv == 0)
+        wait_for_room(c, false);
+    else
+        flows(c);
+    return true;
 }
 
 bool tern__conn_flush(tern__conn *c)
 {
     bool progress = false;
     tern__list_remove(&c->dirty_node);
+    if (c->sock.tls && !tern__tls_ready(c->sock.tls))
+        return flush_handshake(c);
+    borrow_buffer(c);
     for (;;) {
         int more = tern__h2_take(c->h2, &c->out, TERN_LIMIT_OUTBOUND_BYTES);
         size_t before = c->out.len;
@@ -318,12 +422,8 @@ bool tern__conn_flush(tern__conn *c)
         if (more <= 0)
             break;
     }
-    tern__buf_trim(&c->out, OUT_KEEP_BYTES);
-    if (c->want_out) {
-        if (c->settings_seen)
-            tern__heap_remove(&c->loop->timers, &c->timer);
-        set_interest(c, false, false);
-    }
+    give_buffer_back(c);
+    flows(c);
     if (c->closing || !tern__h2_alive(c->h2)) {
         tern__conn_free(c);
         return false;
@@ -331,33 +431,35 @@ bool tern__conn_flush(tern__conn *c)
     return true;
 }
 
-void tern__conn_expired(tern__conn *c)
-{
-    TERN__LOG(TERN_LOG_INFO, "%s: closed: %s", c->peer,
-              c->settings_seen ? "it takes nothing of what is sent to it"
-                               : "its HTTP/2 handshake took too long");
-    tern__conn_free(c);
-}
-
-void tern__conn_drain(tern__conn *c)
+void tern__conn_drain(tern__conn *c, const char *goaway)
 {
     if (c->drained)
         return;
     c->drained = true;
+    c->lifetime.goaway = goaway;
     if (tern__h2_goaway_notice(c->h2))
         c->closing = true;
+    tern__lifetime_draining(c);
     tern__loop_dirty(c->loop, c);
 }
 
-void tern__conn_cut(tern__conn *c)
+void tern__conn_drain_final(tern__conn *c)
+{
+    if (c->final_goaway)
+        return;
+    c->final_goaway = true;
+    tern__h2_goaway_debug(c->h2, TERN__H2_NO_ERROR, c->lifetime.goaway);
+    tern__lifetime_warned(c);
+    tern__loop_dirty(c->loop, c);
+}
+
+void tern__conn_cut(tern__conn *c, const char *why)
 {
     for (tern__list *n = c->calls.next; n != &c->calls; n = n->next) {
         tern_server_call *call = TERN__CONTAINER(n, tern_server_call, conn_node);
-        tern__respond_status(call, TERN_UNAVAILABLE, "the server is shutting down");
-        if (call->running)
-            tern_context_cancel(&call->context);
+        tern__call_break(call, TERN_UNAVAILABLE, why);
     }
-    tern__h2_goaway_final(c->h2, TERN__H2_NO_ERROR);
+    tern__conn_drain_final(c);
     c->closing = true;
     tern__loop_dirty(c->loop, c);
 }

@@ -13,6 +13,7 @@
 #include "io/address.h"
 #include "io/socket.h"
 #include "server/call.h"
+#include "server/lifetime.h"
 
 typedef struct tern__conn {
     struct tern__loop *loop;
@@ -23,7 +24,9 @@ typedef struct tern__conn {
     tern__list dirty_node; /* in the loop's list of connections with something to write */
     tern__list calls;
     uint32_t n_calls;
-    tern__heap_node timer; /* handshake, later: a peer that takes nothing */
+    tern__heap_node timer; /* see lifetime.h */
+    tern__lifetime lifetime;
+    bool encodings_told;   /* an answer has said what this server accepts */
     bool settings_seen;    /* the handshake is over */
     bool want_out;         /* EPOLLOUT is armed */
     bool paused;           /* EPOLLIN is off: too much is queued for the peer */
@@ -51,12 +54,16 @@ bool tern__conn_flush(tern__conn *c);
 /* Its timer has expired. */
 void tern__conn_expired(tern__conn *c);
 
-/* Begins the drain of this connection; ends it by force with UNAVAILABLE for what runs. */
-void tern__conn_drain(tern__conn *c);
-void tern__conn_cut(tern__conn *c);
+/* Begins the drain of this connection, with a word for the client's log (static; NULL: none); goes
+ * on to its second GOAWAY; ends it by force with UNAVAILABLE and `why` for what runs. */
+void tern__conn_drain(tern__conn *c, const char *goaway);
+void tern__conn_drain_final(tern__conn *c);
+void tern__conn_cut(tern__conn *c, const char *why);
 
 /* Answers a call and frees it when nobody needs it any more. */
 void tern__conn_complete(tern_server_call *call);
+/* Ends a call whose handler has not: its client gets that status at once. */
+void tern__call_break(tern_server_call *call, tern_code code, const char *why);
 /* The call's deadline has passed. */
 void tern__call_expired(tern_server_call *call);
 void tern__call_free(tern_server_call *call);
@@ -68,6 +75,10 @@ void tern__request_data(tern_server_call *call, const uint8_t *data, size_t len)
 void tern__request_end(tern_server_call *call);
 /* respond.c */
 void tern__respond(tern_server_call *call);
+/* The headers of a stream: made by the handler's thread (NULL, or why it cannot be), submitted by
+ * the loop (0, or -ENOMEM: the stream is being reset). */
+const char *tern__respond_make_head(tern_server_call *call);
+int tern__respond_begin(tern_server_call *call);
 void tern__respond_status(tern_server_call *call, tern_code code, const char *message);
 void tern__respond_http(tern_server_call *call, const char *status);
 

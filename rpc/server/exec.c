@@ -13,6 +13,8 @@
 #include "base/time.h"
 #include "io/blocking.h"
 #include "io/clock.h"
+#include "server/compress.h"
+#include "server/intercept.h"
 #include "server/loop.h"
 #include "server/server.h"
 
@@ -20,6 +22,9 @@
 #define WATCHDOG_NS (TERN_LIMIT_SLOW_HANDLER_US * TERN__NS_PER_US / 2)
 /* Looks without any handler after which it goes to sleep until one starts. */
 #define WATCHDOG_IDLE_LOOKS 20
+
+/* A stream's handler may wait for its peer for ever. One in so many threads is kept for others. */
+#define STREAM_SHARE 16u
 
 /* The thread's handles, for joining. */
 struct thread_list {
@@ -39,6 +44,9 @@ int tern__exec_init(tern__exec *e, uint32_t n_loops, uint32_t handler_threads, u
     tern__list_init(&e->calls);
     e->calls_max = calls_max;
     e->threads_max = n_loops + handler_threads;
+    e->streams_max = handler_threads - (handler_threads + STREAM_SHARE - 1) / STREAM_SHARE;
+    if (!e->streams_max)
+        e->streams_max = 1;
     e->orphans = calloc(n_loops, sizeof(struct tern__loop *));
     e->threads = calloc(1, sizeof *e->threads + e->threads_max * sizeof(pthread_t));
     return e->orphans && e->threads ? 0 : -ENOMEM;
@@ -100,11 +108,18 @@ static void orphan(tern__loop *l)
 static bool run_handler(tern_server_call *call)
 {
     const tern__server_method *m = call->method;
+    tern__exec *e = call->stream ? &call->loop->server->exec : NULL;
     tern_code code = tern_context_error(&call->context);
+    if (code != TERN_OK)
+        code = tern_server_call_fail(call, code, "the deadline passed before the handler ran");
+    else if (call->request_compressed)
+        code = tern__server_decompress_request(call);
+    if (code == TERN_OK)
+        code = tern__server_intercept_begin(call);
     if (code == TERN_OK)
         code = m->handler(m->self, call);
-    else
-        code = tern_server_call_fail(call, code, "the deadline passed before the handler ran");
+    if (e)
+        atomic_fetch_sub(&e->n_streams, 1);
     if (call->deferred)
         return atomic_fetch_or(&call->deferral, TERN__CALL_RETURNED) & TERN__CALL_FINISHED;
     tern__server_call_conclude(call, code);
@@ -115,6 +130,9 @@ typedef struct inline_run {
     tern__loop *loop;
     uint64_t word;
 } inline_run;
+
+/* The run that this thread is in. */
+static _Thread_local inline_run *current_run;
 
 static uint64_t next_epoch(uint64_t word)
 {
@@ -143,17 +161,67 @@ static void kick_watchdog(tern__exec *e)
     pthread_mutex_unlock(&e->lock);
 }
 
+/* --- a handler that lends a hand -------------------------------------------------------------- */
+
+/* The owner word of the next handler. */
+static uint64_t next_handler(uint64_t word)
+{
+    uint64_t count = (word + TERN__OWNER_NEXT_HANDLER) & (TERN__OWNER_EPOCH - 2);
+    return (word & ~(TERN__OWNER_EPOCH - 1)) | count | TERN__OWNER_IN_HANDLER;
+}
+
+bool tern__exec_owns(const tern__loop *l)
+{
+    const inline_run *run = current_run;
+    return run && run->loop == l && atomic_load(&l->owner) == run->word;
+}
+
+bool tern__exec_claim(tern__loop *l)
+{
+    inline_run *run = current_run;
+    if (!run || run->loop != l)
+        return false;
+    uint64_t expected = run->word;
+    return atomic_compare_exchange_strong(&l->owner, &expected,
+                                          run->word & ~TERN__OWNER_IN_HANDLER);
+}
+
+void tern__exec_unclaim(tern__loop *l)
+{
+    atomic_store(&l->owner, current_run->word);
+    kick_watchdog(&l->server->exec);
+}
+
+void tern__exec_resume(tern__loop *l)
+{
+    current_run->word = next_handler(current_run->word);
+    tern__exec_unclaim(l);
+}
+
+void tern__exec_hand_over(tern__loop *l)
+{
+    tern__exec *e = &l->server->exec;
+    atomic_store(&l->owner, next_epoch(atomic_load(&l->owner)));
+    pthread_mutex_lock(&e->lock);
+    orphan(l);
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* --- ways to run a handler -------------------------------------------------------------------- */
+
 /* The loop's thread runs the handler; false when it lost the loop meanwhile. */
 static bool run_on_loop(tern__loop *l, tern_server_call *call)
 {
     uint64_t word = atomic_load_explicit(&l->owner, memory_order_relaxed);
-    uint64_t count = (word + TERN__OWNER_NEXT_HANDLER) & (TERN__OWNER_EPOCH - 2);
-    inline_run run = { l, (word & ~(TERN__OWNER_EPOCH - 1)) | count | TERN__OWNER_IN_HANDLER };
+    inline_run run = { l, next_handler(word) };
     const tern__blocking_hook hook = { on_will_block, &run };
     atomic_store(&l->owner, run.word);
     kick_watchdog(&l->server->exec);
     const tern__blocking_hook *former = tern__blocking_set(&hook);
+    inline_run *former_run = current_run;
+    current_run = &run;
     bool complete = run_handler(call);
+    current_run = former_run;
     tern__blocking_set(former);
     uint64_t expected = run.word;
     if (atomic_compare_exchange_strong(&l->owner, &expected, run.word & ~TERN__OWNER_IN_HANDLER)) {
@@ -172,6 +240,12 @@ static void run_inline_only(tern_server_call *call)
         tern__conn_complete(call);
 }
 
+static void refuse(tern_server_call *call, const char *why)
+{
+    call->code = tern_server_call_fail(call, TERN_RESOURCE_EXHAUSTED, "%s", why);
+    tern__conn_complete(call);
+}
+
 /* Gives the call to a thread of its own. */
 static void run_pooled(tern__loop *l, tern_server_call *call)
 {
@@ -184,12 +258,10 @@ static void run_pooled(tern__loop *l, tern_server_call *call)
         want_thread(l->server);
     }
     pthread_mutex_unlock(&e->lock);
-    if (!room) {
-        call->code = tern_server_call_fail(call, TERN_RESOURCE_EXHAUSTED,
-                                           "too many requests wait for a handler "
-                                           "(handlers_waiting_max)");
-        tern__conn_complete(call);
-    }
+    if (!room && call->stream)
+        atomic_fetch_sub(&e->n_streams, 1);
+    if (!room)
+        refuse(call, "too many requests wait for a handler (handlers_waiting_max)");
 }
 
 bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
@@ -200,7 +272,17 @@ bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
      * loop then arms it. One that ends here takes it off the list again. */
     if (call->timeout > 0)
         tern__list_append(&l->unarmed, &call->node);
-    switch (call->method->execution) {
+    if (call->stream) {
+        tern__exec *e = &l->server->exec;
+        if (atomic_fetch_add(&e->n_streams, 1) >= e->streams_max) {
+            atomic_fetch_sub(&e->n_streams, 1);
+            refuse(call, "too many streams are being served (handler_threads_max)");
+            return true;
+        }
+    }
+    switch (call->stream && call->method->execution == TERN_EXEC_INLINE
+                ? TERN_EXEC_AUTO /* a stream always waits for its peer */
+                : call->method->execution) {
     case TERN_EXEC_INLINE:
         run_inline_only(call);
         return true;
@@ -261,7 +343,9 @@ static bool look(tern_server *srv)
         tern__loop *l = &srv->loops[i];
         uint64_t word = atomic_load(&l->owner);
         active |= word != l->watched || (word & TERN__OWNER_IN_HANDLER);
-        if (word == l->watched && (word & TERN__OWNER_IN_HANDLER)) {
+        /* The same handler as last time: its count tells, also when it had claimed the loop. */
+        if (((word ^ l->watched) | TERN__OWNER_IN_HANDLER) == TERN__OWNER_IN_HANDLER &&
+            (word & TERN__OWNER_IN_HANDLER)) {
             uint64_t expected = word;
             if (atomic_compare_exchange_strong(&l->owner, &expected, next_epoch(word)))
                 orphan(l);

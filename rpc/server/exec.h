@@ -28,6 +28,8 @@ typedef struct tern__exec {
     uint32_t n_calls, calls_max;
     struct thread_list *threads;
     uint32_t n_idle, threads_max;
+    uint32_t streams_max;  /* handlers of streams at a time: the other threads stay for the rest */
+    atomic_uint n_streams;
     uint32_t n_loops_live; /* loops that have not ended */
     bool stopping;
 
@@ -44,6 +46,17 @@ void tern__exec_deinit(tern__exec *e);
 int tern__exec_start(tern_server *srv);
 /* Blocks until all loops have ended, then ends the threads. */
 void tern__exec_join(tern_server *srv);
+
+/* In a handler's thread, for streams. claim(): whether this thread owns the loop; if so it cannot
+ * lose it any more, and is the loop's owner as between handlers, until one of the others: unclaim()
+ * goes on with the handler, resume() likewise after a pause (the watchdog's clock begins anew),
+ * hand_over() gives the loop to another thread. owns(): whether it owns the loop; it may lose it at
+ * any time. */
+bool tern__exec_claim(struct tern__loop *l);
+void tern__exec_unclaim(struct tern__loop *l);
+void tern__exec_resume(struct tern__loop *l);
+void tern__exec_hand_over(struct tern__loop *l);
+bool tern__exec_owns(const struct tern__loop *l);
 
 /* By the owner of the loop: runs a call, or queues it for a thread. False when the loop was
  * lost. */

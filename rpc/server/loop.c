@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "io/clock.h"
+#include "io/random.h"
 #include "io/socket.h"
+#include "server/stream.h"
 
 /* Handlers run between two looks at the connections that have answers to send. */
 #define READY_PER_FLUSH 64
@@ -40,6 +42,7 @@ int tern__loop_init(tern__loop *l, tern_server *srv)
     tern__list_init(&l->ready);
     tern__list_init(&l->unarmed);
     pthread_mutex_init(&l->inbox_lock, NULL);
+    tern__rng_seed(&l->rng, tern__random_seed());
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     l->read_buf = malloc(TERN__LOOP_READ_BYTES);
@@ -60,6 +63,7 @@ void tern__loop_deinit(tern__loop *l)
         close(l->inbox[i].fd);
     free(l->inbox);
     free(l->read_buf);
+    tern__buf_deinit(&l->out);
     tern__heap_deinit(&l->timers);
     tern__heap_deinit(&l->deadlines);
     tern__pool_deinit(&l->pool);
@@ -85,7 +89,8 @@ void tern__loop_dirty(tern__loop *l, tern__conn *c)
 
 /* --- from other threads ----------------------------------------------------------------------- */
 
-/* A loop that is awake looks at `done` and `poked` before it sleeps: no system call for it. */
+/* A loop that is awake looks at `done`, `posted` and `poked` before it sleeps: no system call for
+ * it. */
 static void rouse(tern__loop *l)
 {
     if (!atomic_exchange(&l->sleeping, false))
@@ -111,6 +116,18 @@ void tern__loop_post(tern__loop *l, tern_server_call *call)
     while (!atomic_compare_exchange_weak(&l->done, &head, call));
     rouse(l);
     atomic_fetch_sub(&l->posting, 1);
+}
+
+void tern__loop_post_stream(tern__loop *l, tern_server_call *call)
+{
+    tern_server_call *head = atomic_load_explicit(&l->posted, memory_order_relaxed);
+    do
+        call->stream->next_posted = head;
+    while (!atomic_compare_exchange_weak(&l->posted, &head, call));
+    /* The loop lives on: the call's handler has not ended. If this thread owns it now and loses it
+     * later, the next owner begins its turn with a look at `posted`. */
+    if (!tern__exec_owns(l))
+        rouse(l);
 }
 
 int tern__loop_hand_over(tern__loop *l, const tern__accepted *a)
@@ -154,6 +171,18 @@ static void take_done(tern__loop *l)
     while (call) {
         tern_server_call *next = call->next_done;
         tern__conn_complete(call);
+        call = next;
+    }
+}
+
+void tern__loop_service(tern__loop *l)
+{
+    if (!atomic_load_explicit(&l->posted, memory_order_relaxed))
+        return;
+    tern_server_call *call = atomic_exchange(&l->posted, NULL);
+    while (call) {
+        tern_server_call *next = call->stream->next_posted;
+        tern__server_stream_service(call);
         call = next;
     }
 }
@@ -281,12 +310,12 @@ static void look_for_drain(tern__loop *l, int64_t now)
         l->draining = true;
         stop_listening(l);
         for (tern__list *n = l->conns.next; n != &l->conns; n = n->next)
-            tern__conn_drain(TERN__CONTAINER(n, tern__conn, node));
+            tern__conn_drain(TERN__CONTAINER(n, tern__conn, node), NULL);
     }
     if (!l->cut && now >= atomic_load(&srv->cut_at)) {
         l->cut = true;
         for (tern__list *n = l->conns.next; n != &l->conns; n = n->next)
-            tern__conn_cut(TERN__CONTAINER(n, tern__conn, node));
+            tern__conn_cut(TERN__CONTAINER(n, tern__conn, node), "the server is shutting down");
     }
 }
 
@@ -304,7 +333,7 @@ static void wait_for_events(tern__loop *l, int64_t now)
     if (!tern__list_empty(&l->ready) || !tern__list_empty(&l->dirty))
         timeout = 0;
     atomic_store(&l->sleeping, true);
-    if (atomic_load(&l->done) || atomic_load(&l->poked))
+    if (atomic_load(&l->done) || atomic_load(&l->posted) || atomic_load(&l->poked))
         timeout = 0;
     int n = epoll_wait(l->epoll_fd, ev, TERN__LOOP_EVENTS, timeout);
     atomic_store(&l->sleeping, false);
@@ -325,23 +354,50 @@ static void wait_for_events(tern__loop *l, int64_t now)
     }
 }
 
+/* What other threads have left here. */
+static void take_posted(tern__loop *l)
+{
+    if (atomic_exchange(&l->poked, false))
+        take_inbox(l);
+    tern__loop_service(l);
+    take_done(l);
+}
+
+static int64_t write_and_look(tern__loop *l)
+{
+    arm_deadlines(l);
+    flush_all(l);
+    int64_t now = tern__clock_now();
+    run_timers(l, now);
+    look_for_drain(l, now);
+    flush_all(l);
+    return now;
+}
+
+bool tern__loop_drive(tern__loop *l, bool (*until)(void *ctx), void *ctx)
+{
+    for (;;) {
+        take_posted(l);
+        int64_t now = write_and_look(l);
+        if (until(ctx))
+            return true;
+        if (!tern__list_empty(&l->ready))
+            return false;
+        wait_for_events(l, now);
+    }
+}
+
 bool tern__loop_run(tern__loop *l)
 {
     if (l == l->server->loops && !atomic_load(&l->server->draining) &&
         l->accept_again == TERN__TIME_NEVER)
         listen_on(l, true);
     for (;;) {
-        if (atomic_exchange(&l->poked, false))
-            take_inbox(l);
-        take_done(l);
+        take_posted(l);
         if (!run_ready(l))
             return false;
-        arm_deadlines(l);
-        flush_all(l);
-        int64_t now = tern__clock_now();
-        run_timers(l, now);
-        look_for_drain(l, now);
-        flush_all(l);
+        tern__loop_service(l);
+        int64_t now = write_and_look(l);
         if (l->draining && l->n_conns == 0 && l->n_running == 0)
             return true;
         wait_for_events(l, now);

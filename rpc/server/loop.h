@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/pool.h"
+#include "base/rng.h"
 #include "server/call.h"
 #include "server/conn.h"
 #include "server/server.h"
@@ -26,6 +27,7 @@ typedef struct tern__loop {
     int epoll_fd, event_fd;
     tern__pool pool;
     tern__heap timers;    /* of connections */
+    tern__rng rng;        /* spreads their ages */
     tern__heap deadlines; /* of calls */
     tern__list conns, dirty;
     tern__list ready;   /* calls to run */
@@ -38,6 +40,7 @@ typedef struct tern__loop {
     int64_t accept_again; /* loop 0: after running out of descriptors; TIME_NEVER */
     uint32_t next_loop; /* loop 0: who gets the next connection */
     uint8_t *read_buf;
+    tern__buf out;      /* lent to the connection that is being written */
 
     /* Ownership: bits 32.. epoch, raised at each take-over; bits 1..31 a count of handlers; bit 0:
      * in a handler that may lose the loop. */
@@ -46,6 +49,7 @@ typedef struct tern__loop {
 
     /* From other threads. */
     _Atomic(tern_server_call *) done; /* stack of completed calls */
+    _Atomic(tern_server_call *) posted; /* stack of streams that want service (stream.h) */
     atomic_uint posting;              /* threads within tern__loop_post(): deinit waits for them */
     atomic_bool sleeping;             /* in epoll_wait, or about to: wants a wake-up */
     atomic_bool poked;                /* somebody wants the loop to look around */
@@ -65,10 +69,21 @@ void tern__loop_deinit(tern__loop *l);
 /* Runs turns until this thread loses the loop (false) or the loop has ended (true). */
 bool tern__loop_run(tern__loop *l);
 
+/* By a handler's thread that owns the loop and has claimed it (exec.h): runs turns without
+ * handlers, until `until` says that it is enough (true) or there is a call to run (false). */
+bool tern__loop_drive(tern__loop *l, bool (*until)(void *ctx), void *ctx);
+
+/* By the owner: serves the streams that were posted. Frees nothing. */
+void tern__loop_service(tern__loop *l);
+
 /* By the owner: a request is complete; a connection has something to write; a deadline is not
  * armed. */
 void tern__loop_ready(tern__loop *l, tern_server_call *call);
 void tern__loop_dirty(tern__loop *l, tern__conn *c);
+
+/* By the threads of a call's handler: the call wants service. Wakes the loop unless the thread owns
+ * it. */
+void tern__loop_post_stream(tern__loop *l, tern_server_call *call);
 
 /* From any thread: a call's handler is done; look around; a socket to take over (0 or -ENOMEM). */
 void tern__loop_post(tern__loop *l, tern_server_call *call);

@@ -1,6 +1,6 @@
 /* The request side of a call: header list, message, and what is wrong with them (PROTOCOL-HTTP2.md,
  * "Requests"). What is wrong is answered at once, as trailers-only; what arrives after that is
- * dropped. */
+ * dropped. What is not gRPC at all is answered as HTTP would, with a text for a person. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,9 +10,12 @@
 
 #include "base/time.h"
 #include "io/clock.h"
+#include "server/compress.h"
 #include "server/conn.h"
 #include "server/loop.h"
 #include "server/server.h"
+#include "server/stream.h"
+#include "wire/encoding.h"
 #include "wire/path.h"
 #include "wire/timeout.h"
 
@@ -32,18 +35,20 @@ static void read_path(tern_server_call *call, const tern__h2_field *f)
 
 static void read_pseudo(tern_server_call *call, const tern__h2_field *f)
 {
-    if (IS(f, ":path"))
+    if (IS(f, ":path")) {
         read_path(call, f);
-    else if (IS(f, ":method"))
+    } else if (IS(f, ":method")) {
         call->is_post = f->value_len == 4 && memcmp(f->value, "POST", 4) == 0;
+        call->is_head = f->value_len == 4 && memcmp(f->value, "HEAD", 4) == 0;
+    }
 }
 
 static void read_grpc(tern_server_call *call, const tern__h2_field *f)
 {
     if (IS(f, "grpc-timeout"))
         call->bad_timeout = tern__timeout_decode(f->value, f->value_len, &call->timeout) != 0;
-    else if (IS(f, "grpc-encoding"))
-        call->encoded = !(f->value_len == 8 && memcmp(f->value, "identity", 8) == 0);
+    else
+        tern__server_encoding_field(call, f);
 }
 
 void tern__request_field(tern_server_call *call, const tern__h2_field *f)
@@ -96,15 +101,32 @@ static bool head_ok(tern_server_call *call)
         tern__respond_status(call, TERN_INTERNAL, "malformed grpc-timeout");
     else if (call->bad_metadata)
         tern__respond_status(call, TERN_INTERNAL, "a \"-bin\" metadata value is not base64");
-    else if (call->encoded)
-        tern__respond_status(call, TERN_UNIMPLEMENTED, "this server accepts no grpc-encoding but "
-                                                       "identity");
+    else if (call->unknown_encoding)
+        tern__respond_status(call, TERN_UNIMPLEMENTED,
+                             "this server does not support the request's grpc-encoding; it "
+                             "accepts " TERN__ACCEPT_ENCODING);
     else if (call->timeout == 0)
         tern__respond_status(call, TERN_DEADLINE_EXCEEDED, "the deadline passed before the request "
                                                            "arrived");
     else
         return true;
     return false;
+}
+
+/* To the handlers; a streaming method's call becomes a stream by it. */
+static void dispatch(tern_server_call *call)
+{
+    if (call->method->method->kind != TERN_KIND_UNARY && tern__server_stream_new(call)) {
+        tern__respond_status(call, TERN_RESOURCE_EXHAUSTED, "out of memory for the call");
+        call->rejected = true;
+        return;
+    }
+    tern__loop_ready(call->loop, call);
+}
+
+static bool client_streams(const tern_server_call *call)
+{
+    return call->method->method->kind & TERN_KIND_CLIENT_STREAMING;
 }
 
 void tern__request_headers_end(tern_server_call *call)
@@ -116,10 +138,13 @@ void tern__request_headers_end(tern_server_call *call)
         call->rejected = true;
         return;
     }
+    tern__server_tell_encodings(call);
     if (call->timeout > 0) {
         call->context.deadline = tern__time_add(tern__clock_now(), call->timeout);
         tern__list_append(&call->loop->unarmed, &call->node);
     }
+    if (client_streams(call))
+        dispatch(call);
 }
 
 static void reject_body(tern_server_call *call)
@@ -154,7 +179,8 @@ void tern__request_data(tern_server_call *call, const uint8_t *data, size_t len)
             return;
         }
         int rv = tern__message_reader_feed(&call->reader, &data, &len);
-        if (rv == TERN__MESSAGE_DONE && call->reader.compressed)
+        call->request_compressed = rv == TERN__MESSAGE_DONE && call->reader.compressed;
+        if (call->request_compressed && !tern__server_may_be_compressed(call))
             rv = -EBADMSG;
         if (rv < 0) {
             call->body_error = rv;
@@ -169,7 +195,9 @@ void tern__request_data(tern_server_call *call, const uint8_t *data, size_t len)
 
 void tern__request_end(tern_server_call *call)
 {
-    if (call->rejected || call->answered || call->queued || call->running)
+    if (call->stream)
+        tern__server_stream_end(call);
+    if (call->rejected || call->answered || call->queued || call->running || call->stream)
         return;
     if (tern__message_reader_partial(&call->reader)) {
         tern__respond_status(call, TERN_INTERNAL, "the stream ended within the request message");
@@ -178,7 +206,7 @@ void tern__request_end(tern_server_call *call)
                              call->messages ? "more than one request message for a unary method"
                                             : "no request message for a unary method");
     } else {
-        tern__loop_ready(call->loop, call);
+        dispatch(call);
         return;
     }
     call->rejected = true;

@@ -40,6 +40,51 @@ static void fill_options(tern_server_options *o)
     o->drain_grace_ms = or_default(o->drain_grace_ms, TERN_LIMIT_DRAIN_GRACE_MS);
     if (!o->receive_message_bytes_max)
         o->receive_message_bytes_max = TERN_LIMIT_RECEIVE_MESSAGE_BYTES;
+    o->receive_window_bytes_max =
+        or_default(o->receive_window_bytes_max, TERN_LIMIT_WINDOW_BYTES_MAX);
+    o->keepalive_time_ms = or_default(o->keepalive_time_ms, TERN_LIMIT_SERVER_KEEPALIVE_MS);
+    o->keepalive_timeout_ms = or_default(o->keepalive_timeout_ms, TERN_LIMIT_KEEPALIVE_TIMEOUT_MS);
+    o->max_connection_idle_ms = or_default(o->max_connection_idle_ms, TERN_NEVER_MS);
+    o->max_connection_age_ms = or_default(o->max_connection_age_ms, TERN_NEVER_MS);
+    o->max_connection_age_grace_ms = or_default(o->max_connection_age_grace_ms, TERN_NEVER_MS);
+    o->permit_keepalive_time_ms =
+        or_default(o->permit_keepalive_time_ms, TERN_LIMIT_PERMIT_KEEPALIVE_MS);
+}
+
+static tern_code check_options(const tern_server_options *opts, tern_status *reterr)
+{
+    if (opts->size != sizeof *opts)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "tern_server_options.size is %zu, this library's is %zu: begin with "
+                               "TERN_SERVER_OPTIONS_INIT",
+                               opts->size, sizeof *opts);
+    if (opts->receive_window_bytes_max > TERN_LIMIT_WINDOW_BYTES_MAX)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "receive_window_bytes_max is %u, at most %u are possible",
+                               opts->receive_window_bytes_max, TERN_LIMIT_WINDOW_BYTES_MAX);
+    if ((unsigned)opts->compression > TERN_COMPRESSION_ZSTD)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "compression is %d, which is no value of tern_compression",
+                               (int)opts->compression);
+    if (opts->n_interceptors > TERN_LIMIT_INTERCEPTORS)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "%zu interceptors are more than TERN_LIMIT_INTERCEPTORS (%u)",
+                               opts->n_interceptors, TERN_LIMIT_INTERCEPTORS);
+    return TERN_OK;
+}
+
+static bool copy_interceptors(tern_server *srv)
+{
+    size_t n = srv->opt.n_interceptors;
+    if (n == 0)
+        return true;
+    srv->interceptors = tern__server_own(srv, n * sizeof *srv->interceptors);
+    if (!srv->interceptors)
+        return false;
+    memcpy(srv->interceptors, srv->opt.interceptors, n * sizeof *srv->interceptors);
+    srv->n_interceptors = (uint32_t)n;
+    srv->opt.interceptors = NULL;
+    return true;
 }
 
 tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, tern_status *reterr)
@@ -47,11 +92,9 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
     static const tern_server_options defaults = TERN_SERVER_OPTIONS_INIT;
     if (!opts)
         opts = &defaults;
-    if (opts->size != sizeof *opts)
-        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
-                               "tern_server_options.size is %zu, this library's is %zu: begin with "
-                               "TERN_SERVER_OPTIONS_INIT",
-                               opts->size, sizeof *opts);
+    tern_code code = check_options(opts, reterr);
+    if (code != TERN_OK)
+        return code;
     tern_server *srv = calloc(1, sizeof *srv);
     if (!srv)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a server");
@@ -63,7 +106,8 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
     srv->stop_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (srv->stop_fd < 0 ||
         tern__exec_init(&srv->exec, srv->opt.loops, srv->opt.handler_threads_max,
-                        srv->opt.handlers_waiting_max)) {
+                        srv->opt.handlers_waiting_max) ||
+        !copy_interceptors(srv)) {
         tern_server_free(srv);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "out of memory or file descriptors for a server");
@@ -117,8 +161,10 @@ void tern_server_free(tern_server *srv)
     for (uint32_t i = 0; i < srv->n_loops; i++)
         tern__loop_deinit(&srv->loops[i]);
     free(srv->loops);
-    for (uint32_t i = 0; i < srv->n_listeners; i++)
+    for (uint32_t i = 0; i < srv->n_listeners; i++) {
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
+        tern_tls_server_unref(srv->listeners[i].tls);
+    }
     free_map(&srv->methods);
     free_map(&srv->services);
     free_owned(srv);
@@ -200,8 +246,8 @@ int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx)
 
 /* --- listening and running -------------------------------------------------------------------- */
 
-static tern_code listen_one(tern_server *srv, const tern__address *a, uint16_t *ret_port,
-                            tern_status *reterr)
+static tern_code listen_one(tern_server *srv, const tern__address *a, tern_tls_server *tls,
+                            uint16_t *ret_port, tern_status *reterr)
 {
     char text[TERN__ADDRESS_TEXT_MAX];
     tern__address bound;
@@ -216,6 +262,7 @@ static tern_code listen_one(tern_server *srv, const tern__address *a, uint16_t *
                                fd == -EADDRINUSE ? " (is another server running?)" : "");
     }
     srv->listeners[srv->n_listeners].fd = fd;
+    srv->listeners[srv->n_listeners].tls = tls ? tern_tls_server_ref(tls) : NULL;
     srv->listeners[srv->n_listeners++].address = bound;
     if (ret_port)
         *ret_port = bound.u.sa.sa_family == AF_INET    ? ntohs(bound.u.in.sin_port)
@@ -224,19 +271,34 @@ static tern_code listen_one(tern_server *srv, const tern__address *a, uint16_t *
     return TERN_OK;
 }
 
-tern_code tern_server_listen(tern_server *srv, const char *address, uint16_t *ret_port,
-                             tern_status *reterr)
+static tern_code listen_on(tern_server *srv, const char *address, tern_tls_server *tls,
+                           uint16_t *ret_port, tern_status *reterr)
 {
     tern__target target;
     tern_code code = tern__target_parse(address, &target, reterr);
     if (code == TERN_OK && !target.literal)
         code = tern__target_lookup(target.host, target.port, &target.addresses, reterr);
     for (uint32_t i = 0; i < target.addresses.n && code == TERN_OK; i++) {
-        code = listen_one(srv, &target.addresses.at[i], ret_port, reterr);
+        code = listen_one(srv, &target.addresses.at[i], tls, ret_port, reterr);
         if (!target.literal)
             break; /* a name may stand for several families: the first will do */
     }
     return code;
+}
+
+tern_code tern_server_listen(tern_server *srv, const char *address, uint16_t *ret_port,
+                             tern_status *reterr)
+{
+    return listen_on(srv, address, NULL, ret_port, reterr);
+}
+
+tern_code tern_server_listen_tls(tern_server *srv, const char *address, tern_tls_server *tls,
+                                 uint16_t *ret_port, tern_status *reterr)
+{
+    if (!tls)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "cannot listen with TLS on %.200s without credentials", address);
+    return listen_on(srv, address, tls, ret_port, reterr);
 }
 
 tern_code tern_server_start(tern_server *srv, tern_status *reterr)

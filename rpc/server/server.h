@@ -25,6 +25,8 @@ typedef struct tern__drain_hook {
 
 struct tern_server {
     tern_server_options opt; /* filled */
+    tern_interceptor *interceptors; /* our copy, in order */
+    uint32_t n_interceptors;
     tern__strmap methods;    /* path → tern__server_method */
     tern__strmap services;   /* name → tern__server_service */
     struct {

@@ -17,6 +17,9 @@
 
 typedef struct decoder {
     tern__arena arena;
+    tern_stub_received done; /* of the receive that is registered */
+    void *ctx;
+    tern_stream *st;
     _Alignas(16) uint8_t first_block[FIRST_BLOCK_BYTES];
 } decoder;
 
@@ -30,21 +33,25 @@ static void decoder_free(void *data)
     free(d);
 }
 
+/* NULL: out of memory. */
 static decoder *decoder_of(tern_stream *st)
 {
     decoder *d = tern__stream_attached(st);
-    if (d) {
-        tern__arena_deinit(&d->arena);
-    } else {
-        d = malloc(sizeof *d);
-        if (!d) {
-            tern__stream_break(st, TERN_RESOURCE_EXHAUSTED, "out of memory for a message");
-            return NULL;
-        }
-        tern__stream_attach(st, d, decoder_free);
-    }
+    if (d)
+        return d;
+    d = malloc(sizeof *d);
+    if (!d)
+        return NULL;
+    d->st = st;
     tern__arena_init(&d->arena, d->first_block, sizeof d->first_block, 0);
+    tern__stream_attach(st, d, decoder_free);
     return d;
+}
+
+static void empty(decoder *d)
+{
+    tern__arena_deinit(&d->arena);
+    tern__arena_init(&d->arena, d->first_block, sizeof d->first_block, 0);
 }
 
 static void *arena_alloc(void *ctx, size_t size)
@@ -90,31 +97,40 @@ bool tern_stub_send(tern_stream *st, const ProtobufCMessage *message)
     return tern__stream_send(st, &codec);
 }
 
-bool tern_stub_recv(tern_stream *st, const ProtobufCMessage **ret)
+/* NULL: it is no such message; the stream is broken for it. */
+static const ProtobufCMessage *decode(decoder *d, const void *data, size_t len)
 {
-    const void *data;
-    size_t len;
     tern_status why;
-    if (!tern_stream_recv(st, &data, &len))
-        return false;
-    decoder *d = decoder_of(st);
-    if (!d)
-        return false;
+    empty(d);
     tern__decode_budget budget = {
         .alloc = arena_alloc,
         .release = arena_free,
         .ctx = &d->arena,
         .left = tern__decode_bytes_max(len),
     };
-    const ProtobufCMessage *m = tern__codec_unpack(tern__stream_method(st)->response_type, data,
+    const ProtobufCMessage *m = tern__codec_unpack(tern__stream_method(d->st)->response_type, data,
                                                    len, &budget, &why);
-    if (!m) {
-        tern__stream_break(st, why.code, why.message);
+    if (!m)
+        tern__stream_break(d->st, why.code, why.message);
+    return m;
+}
+
+bool tern_stub_recv(tern_stream *st, const ProtobufCMessage **ret)
+{
+    const void *data;
+    size_t len;
+    if (!tern_stream_recv(st, &data, &len))
+        return false;
+    decoder *d = decoder_of(st);
+    if (!d) {
+        tern__stream_break(st, TERN_RESOURCE_EXHAUSTED, "out of memory for a message");
         return false;
     }
+    const ProtobufCMessage *m = decode(d, data, len);
     /* *ret is a pointer to the generated type: the bytes are stored, so that no alias is broken. */
-    memcpy(ret, &m, sizeof m);
-    return true;
+    if (m)
+        memcpy(ret, &m, sizeof m);
+    return m != NULL;
 }
 
 static void *heap_alloc(void *ctx, size_t size)
@@ -165,4 +181,54 @@ tern_code tern_stub_finish(tern_stream *st, ProtobufCMessage **ret, tern_status 
     else if (m)
         protobuf_c_message_free_unpacked(m, NULL);
     return code;
+}
+
+/* --- with callbacks --------------------------------------------------------------------------- */
+
+static void request_sent(void *ctx, bool ok)
+{
+    (void)ctx;
+    (void)ok; /* the end of the stream will tell */
+}
+
+tern_code tern_stub_start(tern_channel *ch, const tern_method *method,
+                          const tern_call_options *opts, const ProtobufCMessage *request,
+                          tern_stream **ret, tern_status *reterr)
+{
+    tern_stream *st;
+    tern_code code = tern_stream_start(ch, method, opts, &st, reterr);
+    if (code != TERN_OK)
+        return code;
+    if (request) {
+        tern_stub_send_start(st, request, request_sent, NULL);
+        tern_stream_close_send(st);
+    }
+    *ret = st;
+    return TERN_OK;
+}
+
+void tern_stub_send_start(tern_stream *st, const ProtobufCMessage *message, tern_stream_sent done,
+                          void *ctx)
+{
+    assert(message->descriptor == tern__stream_method(st)->request_type);
+    const tern__call_codec codec = codec_of(message);
+    tern__stream_send_start(st, &codec, done, ctx);
+}
+
+static void received(void *ctx, const void *data, size_t len)
+{
+    decoder *d = ctx;
+    const ProtobufCMessage *m = data ? decode(d, data, len) : NULL;
+    d->done(d->ctx, m);
+}
+
+tern_code tern_stub_recv_start(tern_stream *st, tern_stub_received done, void *ctx)
+{
+    decoder *d = decoder_of(st);
+    if (!d)
+        return TERN_RESOURCE_EXHAUSTED;
+    d->done = done;
+    d->ctx = ctx;
+    tern_stream_recv_start(st, received, d);
+    return TERN_OK;
 }

@@ -61,6 +61,7 @@ class Server(grpc.GenericRpcHandler):
     def __init__(self):
         self.seen = {}
         self.deadline = None
+        self.compression = None
 
     def service(self, handler_call_details):
         handler = {
@@ -75,6 +76,8 @@ class Server(grpc.GenericRpcHandler):
         for key, value in context.invocation_metadata():
             self.seen.setdefault(key, []).append(value)
         self.deadline = context.time_remaining()
+        if self.compression is not None:
+            context.set_compression(self.compression)
         context.send_initial_metadata((("x-header", "one"), ("x-data-bin", b"\x00\xff\x01")))
         context.set_trailing_metadata((("x-trailer", "two"),))
         return request
@@ -139,6 +142,20 @@ def metadata(target, server):
     for line in ("> tenant: blue\n", "> key-bin: AAH+\n", "< header x-header: one\n",
                  "< header x-data-bin: AP8B\n", "< trailer x-trailer: two\n", "< OK after "):
         check(line in err, f"--verbose shows {line!r}: {err}")
+
+
+def compression(target, server):
+    item = json.dumps({"scalars": {"fString": "parcel " * 300}})
+    for encoding in ("gzip", "deflate", "identity"):
+        out, err = tern("call", target, "tern.test.Probe/Echo", *SCHEMA, "-d", item, "--compress", encoding, "-v")
+        check(json.loads(out) == json.loads(item), f"echo with {encoding}: {out}")
+        check("bytes, compressed\n" not in err, f"the answer did not come compressed: {err}")
+    server.compression = grpc.Compression.Gzip
+    out, err = tern("call", target, "tern.test.Probe/Echo", *SCHEMA, "-d", item, "--compress=gzip", "-v")
+    server.compression = None
+    check(json.loads(out) == json.loads(item) and "bytes, compressed\n" in err, f"compressed answer: {err}")
+    _, err = tern("call", target, "tern.test.Probe/Echo", *SCHEMA, "--compress", "lzw", status=2)
+    check("--compress lzw: expected gzip, deflate, zstd or identity" in err, f"unknown encoding: {err}")
 
 
 def statuses(target):
@@ -206,6 +223,7 @@ def main():
             echo(target, handler)
         target = f"ipv4:127.0.0.1:{port}"
         metadata(target, handler)
+        compression(target, handler)
         statuses(target)
         failures_of_the_call(target, folder)
         health(target)

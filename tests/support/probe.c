@@ -72,12 +72,28 @@ static void echo_metadata(tern_server_call *call)
     }
 }
 
+/* x-encoding: what the answer is compressed with; x-accepted and x-came tell what became of it, and
+ * how the request came. */
+static void answer_compressed(tern_server_call *call)
+{
+    tern_compression c;
+    const char *name = tern_metadata_get(tern_server_call_metadata(call), "x-encoding");
+    tern_metadata *initial = name ? tern_server_call_initial_metadata(call) : NULL;
+    if (!initial || tern_compression_from_name(name, &c))
+        return;
+    bool accepted = tern_server_call_set_compression(call, c);
+    tern_metadata_add(initial, "x-accepted", accepted ? "yes" : "no");
+    tern_metadata_add(initial, "x-came",
+                      tern_server_call_message_compressed(call) ? "compressed" : "plain");
+}
+
 static tern_code echo(void *self, tern_server_call *call, const Tests__V1__EchoRequest *req,
                       Tests__V1__EchoResponse *res)
 {
     probe_server *p = self;
     atomic_fetch_add(&p->calls, 1);
     echo_metadata(call);
+    answer_compressed(call);
     res->text = tern_server_call_strdup(call, req->text);
     res->payload = req->payload;
     if (req->answer_bytes) {

@@ -66,13 +66,15 @@ typedef struct tern_channel_options {
     tern_compression compression;      /* of requests, unless a call says otherwise; IDENTITY */
     uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
     /* Connections (docs/connections.md; gRFC A8, A61). TERN_NEVER_MS: never. */
-    uint32_t keepalive_time_ms;        /* silence before a PING; never, or at least 10,000. Agree on it
-                                          with who runs the server */
+    uint32_t keepalive_time_ms;        /* silence before a PING; never, or at least 10,000. Agree
+                                          on it with who runs the server */
     uint32_t keepalive_timeout_ms;     /* silence after it that ends the connection; 20,000 */
     bool keepalive_without_calls;      /* also while there are no calls */
     bool proxy_disabled;               /* ignore the proxies that the environment names */
     uint32_t idle_timeout_ms;          /* without calls, then closed until the next; 1,800,000 */
     uint32_t connect_stagger_ms;       /* from one address to the next; 250, within 100 to 2,000 */
+    uint32_t connections_max;          /* connections to the server, made when all streams that it
+                                          permits on the others are taken (A105); 1, at most 10 */
     uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
     tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
                                have a certificate for the authority's host: the target's, or of

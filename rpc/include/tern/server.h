@@ -11,8 +11,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/export.h>
+#include <tern/interceptor.h>
 #include <tern/metadata.h>
 #include <tern/method.h>
 #include <tern/status.h>
@@ -38,9 +40,22 @@ typedef struct tern_server_options {
                                            RESOURCE_EXHAUSTED */
     uint32_t connections_max;           /* 10,000; beyond it new ones are closed */
     uint32_t concurrent_streams_max;    /* per connection; 100 */
-    size_t receive_message_bytes_max;   /* 4 MiB; beyond it RESOURCE_EXHAUSTED */
+    size_t receive_message_bytes_max;   /* 4 MiB, after decompression; beyond it RESOURCE_EXHAUSTED */
+    tern_compression compression;       /* of answers to clients that accept it; IDENTITY */
     uint32_t handshake_timeout_ms;      /* until the client's preface and SETTINGS; 10,000 */
     uint32_t drain_grace_ms;            /* how long a drain lets running calls go on; 30,000 */
+    uint32_t receive_window_bytes_max;  /* windows grow to it with the path; 16 MiB, not above it */
+    /* Connections (docs/connections.md; gRFC A8, A9). TERN_NEVER_MS: never. */
+    uint32_t keepalive_time_ms;         /* silence before the server's own PING; 7,200,000 */
+    uint32_t keepalive_timeout_ms;      /* silence after it that closes the connection; 20,000 */
+    uint32_t max_connection_idle_ms;    /* without calls, then GOAWAY "max_idle"; never */
+    uint32_t max_connection_age_ms;     /* +-10 %, then GOAWAY "max_age"; never */
+    uint32_t max_connection_age_grace_ms; /* for calls that run on after that; never ended */
+    uint32_t permit_keepalive_time_ms;  /* clients' PINGs come no closer, or they are sent away with
+                                           "too_many_pings"; 300,000 */
+    bool permit_keepalive_without_calls; /* or else, without calls, 2 hours */
+    const tern_interceptor *interceptors; /* around every handler, in order; copied */
+    size_t n_interceptors;                /* at most TERN_LIMIT_INTERCEPTORS */
 } tern_server_options;
 
 #define TERN_SERVER_OPTIONS_INIT { .size = sizeof(tern_server_options) }
@@ -132,10 +147,26 @@ TERN_API const tern_method *tern_server_call_method(const tern_server_call *call
 TERN_API tern_code tern_server_call_fail(tern_server_call *call, tern_code code, const char *fmt,
                                          ...) TERN_PRINTF(3, 4);
 
+/* Details of a failure, for programs rather than persons: a serialized google.rpc.Status (copied),
+ * sent as grpc-status-details-bin. The code and message in it should be those of the call. 0 or
+ * -ENOMEM. */
+TERN_API int tern_server_call_set_details(tern_server_call *call, const void *details, size_t len);
+
 /* Metadata to send: before the response, and after it. Own them for the call: fill with
  * tern_metadata_add(). NULL when out of memory. */
 TERN_API tern_metadata *tern_server_call_initial_metadata(tern_server_call *call);
 TERN_API tern_metadata *tern_server_call_trailing_metadata(tern_server_call *call);
+
+/* What this call's answers are compressed with, instead of the server's default (docs/compression.md).
+ * Before the first message of a stream is sent. False: the client does not accept that encoding (or
+ * the headers have gone): the answers stay as they are. */
+TERN_API bool tern_server_call_set_compression(tern_server_call *call, tern_compression c);
+
+/* Which answers are compressed: the messages of a stream sent from now on, or the one response. */
+TERN_API void tern_server_call_set_compress_mode(tern_server_call *call, tern_compress_mode mode);
+
+/* Whether the request (of a stream: the message received last) came compressed. */
+TERN_API bool tern_server_call_message_compressed(const tern_server_call *call);
 
 /* Answers later. After tern_server_call_defer() the handler's return value is ignored, the call and
  * everything it owns (request, response, memory) live on, and exactly one tern_server_call_finish()

@@ -122,6 +122,9 @@ include_breach tools/tern/b.c '<nghttp2/nghttp2.h>' "only rpc/h2"
 include_breach rpc/include/tern/b.h '<nghttp2/nghttp2.h>' "only rpc/h2"
 include_breach rpc/client/b.c '<openssl/ssl.h>' "only rpc/io"
 include_breach rpc/h2/b.c '<openssl/ssl.h>' "only rpc/io"
+include_breach rpc/client/b.c '<zlib.h>' "only rpc/wire"
+include_breach rpc/include/tern/b.h '<zstd.h>' "only rpc/wire"
+include_breach tools/tern/b.c '<zstd_errors.h>' "only rpc/wire"
 include_breach rpc/server/b.c '<protobuf-c/protobuf-c.h>' "only rpc/stub knows"
 include_breach rpc/client/b.c '<tern/stub.h>' "only rpc/stub may"
 include_breach rpc/server/b.c '"grpc/health/v1/health.pb-c.h"' "only rpc/stub may"
@@ -142,6 +145,8 @@ include_fine rpc/stub/b.c '"client/a.h"'
 include_fine rpc/h2/b.c '<nghttp2/nghttp2.h>'
 include_fine rpc/h2/b.c '"policy/a.h"'
 include_fine rpc/io/b.c '<openssl/ssl.h>'
+include_fine rpc/wire/b.c '<zlib.h>'
+include_fine rpc/wire/b.h '<zstd.h>'
 bad "a folder that is no tree" "has no rpc/" "$TOOLS/check-layers" --root /nonexistent
 
 # --- symbols ------------------------------------------------------------------------------------
@@ -157,6 +162,7 @@ extern int nghttp2_version(int);
 extern int tern__stub_a(void);
 extern int tern__wire_a(void);
 extern int tern__policy_a(void);
+extern int inflate(void *, int), ZSTD_freeCCtx(void *), gzopen(void *, int);
 long tern__b(void *p);
 long tern__b(void *p) { return (long)($2) + (p != 0); }"
     build
@@ -172,6 +178,9 @@ symbol_breach base 'rand()' rand
 symbol_breach wire 'getenv(p) != 0' getenv
 symbol_breach policy 'nghttp2_version(0)' nghttp2_version
 symbol_breach policy 'tern__wire_a()' tern__wire_a
+symbol_breach h2 'inflate(p, 0)' inflate
+symbol_breach base 'ZSTD_freeCCtx(p)' ZSTD_freeCCtx
+symbol_breach wire 'gzopen(p, 0)' gzopen
 symbol_breach client 'tern__stub_a()' tern__stub_a
 
 fresh
@@ -187,6 +196,9 @@ int tern__b(char *p, unsigned long n)
     memmove(p, p + 1, strlen(p));
     return nghttp2_version(0) + tern__policy_a();
 }'
+put rpc/wire/b.c 'extern int inflate(void *, int), deflateInit2_(void *), ZSTD_freeCCtx(void *);
+int tern__wire_b(void *p);
+int tern__wire_b(void *p) { return inflate(p, 0) + deflateInit2_(p) + ZSTD_freeCCtx(p); }'
 put rpc/io/b.c '#include <time.h>
 long tern__io_b(void);
 long tern__io_b(void) { return time(0); }'

@@ -111,6 +111,7 @@ static void wrong_usage_says_what_would_be_right(void **state)
     expect_usage("call a b --max-receive 3T",
                  "tern call: --max-receive 3T: expected a number of bytes "
                  "such as 65536, 64k or 16M, below 2G\n");
+    expect_usage("call a b --compress", "tern call: --compress needs a value\n");
     expect_usage("call a b --verbose=1", "tern call: --verbose takes no value\n");
     expect_usage("call a b", "tern call: no schema: give --proto FILE (with -I DIR) or "
                              "--descriptor-set FILE\n");

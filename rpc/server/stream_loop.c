@@ -1,0 +1,179 @@
+/* A stream from the loop's side: see stream.h. What is not under the lock belongs to the loop's
+ * owner. */
+#include <errno.h>
+
+#include <tern/limits.h>
+
+#include "server/conn.h"
+#include "server/loop.h"
+#include "server/stream.h"
+
+int tern__server_stream_new(tern_server_call *call)
+{
+    tern__server_stream *st = tern__arena_zalloc(&call->arena, sizeof *st);
+    if (!st)
+        return -ENOMEM;
+    tern_method_kind kind = call->method->method->kind;
+    st->sends = kind == TERN_KIND_SERVER_STREAMING || kind == TERN_KIND_BIDI_STREAMING;
+    st->receives = kind == TERN_KIND_CLIENT_STREAMING || kind == TERN_KIND_BIDI_STREAMING;
+    pthread_mutex_init(&st->lock, NULL);
+    pthread_cond_init(&st->receiver, NULL);
+    pthread_cond_init(&st->sender, NULL);
+    tern__inbound_init(&st->inbound, &call->reader);
+    tern__arena_init(&st->head_arena, NULL, 0, 0);
+    call->stream = st;
+    return 0;
+}
+
+void tern__server_stream_free(tern__server_stream *st)
+{
+    if (st->release)
+        st->release(st->attached);
+    tern__inbound_deinit(&st->inbound);
+    tern__arena_deinit(&st->head_arena);
+    tern__buf_deinit(&st->in);
+    tern__buf_deinit(&st->out);
+    tern__buf_deinit(&st->large);
+    tern__buf_deinit(&st->plain);
+    tern__buf_deinit(&st->sending);
+    pthread_cond_destroy(&st->receiver);
+    pthread_cond_destroy(&st->sender);
+    pthread_mutex_destroy(&st->lock);
+}
+
+/* --- in --------------------------------------------------------------------------------------- */
+
+void tern__server_stream_data(tern_server_call *call, const uint8_t *data, size_t len)
+{
+    tern__server_stream *st = call->stream;
+    int rv = 0;
+    pthread_mutex_lock(&st->lock);
+    bool over = st->over;
+    if (!over)
+        rv = tern__buf_append(&st->in, data, len);
+    if (st->receiver_waits)
+        pthread_cond_signal(&st->receiver);
+    pthread_mutex_unlock(&st->lock);
+    if (over || rv) {
+        tern__h2_consume(call->conn->h2, &call->h2, len);
+    } else {
+        tern__h2_hold(call->conn->h2, len);
+        st->held += len;
+    }
+    if (rv)
+        tern__call_break(call, TERN_RESOURCE_EXHAUSTED, "out of memory for the request");
+}
+
+void tern__server_stream_end(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    pthread_mutex_lock(&st->lock);
+    st->in_end = true;
+    pthread_cond_signal(&st->receiver);
+    pthread_mutex_unlock(&st->lock);
+}
+
+static void release(tern_server_call *call, size_t n)
+{
+    tern__server_stream *st = call->stream;
+    if (n > st->held)
+        n = st->held; /* the rest was released when the call was stopped */
+    if (!n || !call->conn)
+        return;
+    st->held -= n;
+    tern__h2_release(call->conn->h2, &call->h2, n);
+    tern__loop_dirty(call->loop, call->conn);
+}
+
+void tern__server_stream_stop(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    pthread_mutex_lock(&st->lock);
+    st->over = true;
+    tern__buf_deinit(&st->in);
+    pthread_cond_signal(&st->receiver);
+    pthread_cond_signal(&st->sender);
+    pthread_mutex_unlock(&st->lock);
+    release(call, st->held);
+}
+
+/* --- out -------------------------------------------------------------------------------------- */
+
+/* Gives the session the next piece when it has none; the trailers with the last. */
+static void pump(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    tern__h2 *h2 = call->conn->h2;
+    if (call->h2.tx.off < call->h2.tx.len)
+        return; /* on_sent() follows */
+    if (st->piece)
+        tern__buf_consume(&st->sending, st->piece);
+    pthread_mutex_lock(&st->lock);
+    if (!st->sending.len) {
+        tern__buf b = st->sending;
+        st->sending = st->out;
+        st->out = b;
+        if (st->sending.len)
+            st->filled = st->sending.len;
+    }
+    st->unsent = st->sending.len;
+    if (st->sender_waits && st->out.len + st->unsent <= TERN_LIMIT_STREAM_SEND_BYTES / 2)
+        pthread_cond_signal(&st->sender);
+    pthread_mutex_unlock(&st->lock);
+    st->piece = st->sending.len;
+    if (!st->ending && st->piece > TERN__STREAM_PIECE_BYTES)
+        st->piece = TERN__STREAM_PIECE_BYTES;
+    if (st->piece) {
+        tern__h2_send(h2, &call->h2, tern__buf_head(&st->sending), st->piece, false);
+        if (st->ending)
+            tern__h2_send_end(h2, &call->h2, st->trailers, st->n_trailers);
+    } else {
+        call->h2.tx.len = call->h2.tx.off = 0;
+        if (st->sending.cap / 4 > st->filled) /* large messages in a row keep the room they need */
+            tern__buf_trim(&st->sending, TERN__STREAM_KEEP_BYTES);
+        if (st->ending)
+            tern__h2_end_now(h2, &call->h2, st->trailers, st->n_trailers);
+    }
+}
+
+void tern__server_stream_sent(tern_server_call *call)
+{
+    if (call->stream && (!call->answered || call->stream->ending))
+        pump(call);
+}
+
+void tern__server_stream_service(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    pthread_mutex_lock(&st->lock);
+    st->posted = false;
+    size_t taken = st->taken;
+    st->taken = 0;
+    tern_code verdict = st->verdict;
+    bool head_wanted = st->head_wanted;
+    pthread_mutex_unlock(&st->lock);
+    release(call, taken);
+    if (!call->conn || call->answered)
+        return;
+    if (verdict != TERN_OK) {
+        tern__call_break(call, verdict, st->why);
+        return;
+    }
+    if (!head_wanted)
+        return;
+    if (!st->begun && tern__respond_begin(call))
+        return;
+    pump(call);
+    tern__loop_dirty(call->loop, call->conn);
+}
+
+void tern__server_stream_finish(tern_server_call *call, const tern__h2_field *trailers, uint32_t n)
+{
+    tern__server_stream *st = call->stream;
+    call->answered = true;
+    st->ending = true;
+    st->trailers = trailers;
+    st->n_trailers = n;
+    pump(call);
+    tern__loop_dirty(call->loop, call->conn);
+}
