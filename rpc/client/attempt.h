@@ -37,8 +37,8 @@ void tern__call_deinit(tern__call *c);
 tern_code tern__call_admit(tern__call *c, tern__breaker_ticket *ticket);
 /* Prepares the stream of an attempt, and what it sends. */
 void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request *ret);
-/* What follows from an attempt's outcome, by breaker, throttle and retry policy. For TERN__RETRY_STOP
- * *ret is the call's code (the response went to the codec, the metadata to the options); for
+/* What follows from an attempt's outcome, by breaker, throttle and retry policy. With RETRY_STOP
+ * *ret is the call's code (the response went to the codec, the metadata to the options); with
  * RETRY_AFTER *ret_delay is the pause, ns. */
 tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern__transport *t,
                                     tern__breaker_ticket ticket, tern_code *ret,

@@ -182,7 +182,10 @@ static tern_code talk(const tern__destination *to, int fd, const tern__address *
         code = tern__proxy_tunnel(to->proxy, fd, to->target->authority, &wait, &why);
     }
     if (code == TERN_OK && to->dial->creds)
-        code = secure(&sock, to->dial, a, bounds, &why);
+        code = secure(&sock, to->dial,
+                      /* Behind a proxy the server is expected, not the proxy. */
+                      to->proxy && to->target->literal ? &to->target->addresses.at[0] : a, bounds,
+                      &why);
     if (code == TERN_OK)
         code = tern__transport_new(&sock, bounds, ret, &why);
     else

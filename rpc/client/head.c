@@ -8,6 +8,7 @@
 
 #include "base/sanitize.h"
 #include "base/time.h"
+#include "client/credentials.h"
 #include "client/compress.h"
 #include "wire/encoding.h"
 #include "wire/metadata.h"
@@ -67,7 +68,11 @@ tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_meth
     if (c != TERN_COMPRESSION_IDENTITY)
         f[n++] = encodings[c];
     h->n_fields = n;
-    return add_metadata(h, opts->metadata, reterr);
+    tern__h2_field token;
+    tern_code code = tern__credentials_field(ch, method, opts, &h->arena, &token, reterr);
+    if (code == TERN_OK && token.name)
+        h->fields[h->n_fields++] = token;
+    return code == TERN_OK ? add_metadata(h, opts->metadata, reterr) : code;
 }
 
 void tern__head_deinit(tern__head *h)

@@ -56,7 +56,7 @@ bool tern__reactor_ready(tern_loop *loop);
 void tern__reactor_add(tern_loop *loop, tern__transport *t);
 /* Removes it and drops the reference. */
 void tern__reactor_remove(tern__transport *t);
-/* Has the loop look at all connections again: when one of them is to be looked after has changed. */
+/* Has the loop look at all connections again: when one of them needs it next has changed. */
 void tern__reactor_wake(tern_loop *loop);
 /* With the transport's lock held: takes the socket back for a caller, when t->bg_armed; watches it
  * now, when nobody leads. */

@@ -120,7 +120,8 @@ static bool send_packed(tern_stream *st, const tern__call_codec *codec)
         ok = false;
     }
     if (ok && !tern__stream_append(&st->body.out, codec)) {
-        tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED, "out of memory for a message to send");
+        tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED,
+                                  "out of memory for a message to send");
         ok = false;
     }
     if (ok) {
@@ -350,7 +351,8 @@ void tern__stream_leave(tern_stream *st)
     tern__transport *t = st->t;
     pthread_mutex_lock(&t->lock);
     if (!st->s.done)
-        tern__stream_break_locked(st, TERN_CANCELLED, "the stream was finished before its end was read");
+        tern__stream_break_locked(st, TERN_CANCELLED,
+                                  "the stream was finished before its end was read");
     if (st->body.in.len) {
         tern__h2_release(t->h2, NULL, st->body.in.len);
         tern__buf_consume(&st->body.in, st->body.in.len);

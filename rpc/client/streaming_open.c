@@ -119,7 +119,8 @@ static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_stat
     if (code == TERN_OK && codec) {
         tern__packed packed;
         const tern__call_codec *sent = codec;
-        bool ok = tern__stream_pack(st, &packed, &sent) == 0 && tern__stream_append(&st->body.out, sent);
+        bool ok = tern__stream_pack(st, &packed, &sent) == 0 &&
+                  tern__stream_append(&st->body.out, sent);
         tern__packed_deinit(&packed);
         if (ok) {
             st->body.sending = st->body.out;

@@ -34,6 +34,7 @@ typedef struct tern_call_options {
     tern_metadata *ret_initial_metadata; /* the server's headers are appended here; NULL: dropped */
     tern_metadata *ret_trailing_metadata; /* the server's trailers, likewise */
     tern_call_retry retry;
+    const char *bearer_token; /* sent as authorization, over TLS only; NULL: the channel's */
     bool wait_for_ready;    /* wait for a connection until the deadline instead of failing fast */
     size_t receive_message_bytes_max; /* of one message, decompressed; 0: the channel's limit */
     tern_compression compression;     /* of requests; DEFAULT: the channel's */

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include <tern/compression.h>
+#include <tern/credentials.h>
 #include <tern/export.h>
 #include <tern/interceptor.h>
 #include <tern/status.h>
@@ -83,6 +84,7 @@ typedef struct tern_channel_options {
     tern_breaker_options breaker;
     tern_loop *loop; /* watches the channel's connections and runs the callbacks of its calls; must
                         outlive the channel; NULL: Tern's background thread */
+    tern_call_credentials credentials;    /* tokens for its calls; only with `tls` */
     const tern_interceptor *interceptors; /* around every call, in order; copied */
     size_t n_interceptors;                /* at most TERN_LIMIT_INTERCEPTORS */
     /* Called after each change of the breaker's state, with no lock held, from a calling thread;

@@ -8,6 +8,7 @@
 #include <tern/channel.h>
 #include <tern/compression.h>
 #include <tern/context.h>
+#include <tern/credentials.h>
 #include <tern/health.h>
 #include <tern/interceptor.h>
 #include <tern/limits.h>
