@@ -58,6 +58,8 @@ void tern__call_free(tern_server_call *call)
     tern__loop *l = call->loop;
     tern__list_remove(&call->node);
     tern__heap_remove(&l->deadlines, &call->timer);
+    if (l->talks_to == call)
+        l->talks_to = NULL;
     if (call->stream)
         tern__server_stream_free(call->stream);
     if (call->request_owned)
@@ -408,9 +410,9 @@ bool tern__conn_flush(tern__conn *c)
     borrow_buffer(c);
     for (;;) {
         int more = tern__h2_take(c->h2, &c->out, TERN_LIMIT_OUTBOUND_BYTES);
-        size_t before = c->out.len;
+        size_t before = c->out.len + tern__socket_unsent(&c->sock);
         int rv = tern__socket_flush(&c->sock, &c->out);
-        progress |= c->out.len != before;
+        progress |= c->out.len + tern__socket_unsent(&c->sock) < before;
         if (rv < 0 || (more < 0 && rv == 1)) {
             tern__conn_free(c);
             return false;

@@ -198,6 +198,16 @@ void tern__exec_resume(tern__loop *l)
     tern__exec_unclaim(l);
 }
 
+bool tern__exec_may_adopt(const tern__loop *l)
+{
+    return current_run && current_run->loop == l;
+}
+
+void tern__exec_adopt(tern__loop *l)
+{
+    current_run->word = atomic_load(&l->owner) | TERN__OWNER_IN_HANDLER;
+}
+
 void tern__exec_hand_over(tern__loop *l)
 {
     tern__exec *e = &l->server->exec;
@@ -268,6 +278,7 @@ bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
 {
     call->running = true;
     l->n_running++;
+    l->talks_to = NULL;
     /* A handler that goes on without the loop is watched by the deadline timer: whoever owns the
      * loop then arms it. One that ends here takes it off the list again. */
     if (call->timeout > 0)

@@ -57,6 +57,10 @@ void tern__exec_unclaim(struct tern__loop *l);
 void tern__exec_resume(struct tern__loop *l);
 void tern__exec_hand_over(struct tern__loop *l);
 bool tern__exec_owns(const struct tern__loop *l);
+/* Whether this thread, having lost the loop in its handler, could have it again; it has been given
+ * it by its owner, and owns it now as after claim(). */
+bool tern__exec_may_adopt(const struct tern__loop *l);
+void tern__exec_adopt(struct tern__loop *l);
 
 /* By the owner of the loop: runs a call, or queues it for a thread. False when the loop was
  * lost. */

@@ -21,6 +21,8 @@
 
 /* Handlers run between two looks at the connections that have answers to send. */
 #define READY_PER_FLUSH 64
+/* Events of one stream in a row, after which its handler gets the loop. */
+#define TALKS_TO_GIVE 3
 /* Connections accepted in a row. */
 #define ACCEPTS_PER_TURN 64
 /* Pause after running out of file descriptors: accepting would only spin. */
@@ -387,6 +389,14 @@ bool tern__loop_drive(tern__loop *l, bool (*until)(void *ctx), void *ctx)
     }
 }
 
+/* Before the loop sleeps: if the only handler is a stream's that waits, and nothing else has been
+ * going on lately, its thread takes over, so that what comes need not be handed on. */
+static bool give_away(tern__loop *l)
+{
+    return l->n_running == 1 && l->talks_to && l->talks_to->running && l->talks >= TALKS_TO_GIVE &&
+           tern__list_empty(&l->ready) && tern__server_stream_give_loop(l->talks_to);
+}
+
 bool tern__loop_run(tern__loop *l)
 {
     if (l == l->server->loops && !atomic_load(&l->server->draining) &&
@@ -400,6 +410,8 @@ bool tern__loop_run(tern__loop *l)
         int64_t now = write_and_look(l);
         if (l->draining && l->n_conns == 0 && l->n_running == 0)
             return true;
+        if (give_away(l))
+            return false;
         wait_for_events(l, now);
     }
 }

@@ -171,8 +171,8 @@ static void respond_failed(tern_server_call *call)
     submit(call, &(tern__h2_response){ .headers = fields, .n_headers = n });
 }
 
-/* With metadata of the handler's, or words on encodings: lists of their own; trailers must live until they
- * are sent. */
+/* With metadata of the handler's, or words on encodings: lists of their own; trailers must live
+ * until they are sent. */
 static void respond_with_metadata(tern_server_call *call, tern__h2_response *r)
 {
     tern__h2_field headers[TERN__H2_FIELDS_MAX];

@@ -52,6 +52,28 @@ static bool is_there(void *ctx)
     return there;
 }
 
+/* Sleeps until there(st), or until this thread is given the loop (true). With the lock held. */
+static bool sleep_until(tern_server_call *call, bool (*there)(const tern__server_stream *st))
+{
+    tern__server_stream *st = call->stream;
+    bool receive = there == may_receive;
+    bool *waits = receive ? &st->receiver_waits : &st->sender_waits;
+    pthread_cond_t *cond = receive ? &st->receiver : &st->sender;
+    bool adopts = tern__exec_may_adopt(call->loop);
+    *waits = true;
+    if (adopts)
+        st->adopter = cond;
+    while (!there(st) && !(adopts && st->adopted))
+        pthread_cond_wait(cond, &st->lock);
+    *waits = false;
+    if (!adopts)
+        return false;
+    bool adopted = st->adopted;
+    st->adopter = NULL;
+    st->adopted = false;
+    return adopted;
+}
+
 /* Waits until there(st); the lock is held before and after, not in between. A thread that owns the
  * call's loop drives it meanwhile; if the loop gets something else to run, or belongs to another
  * thread already, this one sleeps. */
@@ -59,25 +81,23 @@ static void wait_until(tern_server_call *call, bool (*there)(const tern__server_
 {
     tern__server_stream *st = call->stream;
     wait_for w = { st, there };
-    bool receive = there == may_receive;
     pthread_mutex_unlock(&st->lock);
-    bool done = false;
-    if (tern__exec_claim(call->loop)) {
-        done = tern__loop_drive(call->loop, is_there, &w);
+    bool owner = tern__exec_claim(call->loop);
+    if (!owner)
+        tern__blocking_announce(); /* it may be another loop's thread */
+    for (;;) {
+        bool done = owner && tern__loop_drive(call->loop, is_there, &w);
         if (done)
             tern__exec_resume(call->loop);
-        else
+        else if (owner)
             tern__exec_hand_over(call->loop);
-    } else {
-        tern__blocking_announce(); /* it may be another loop's thread */
+        pthread_mutex_lock(&st->lock);
+        if (done || !sleep_until(call, there))
+            return;
+        pthread_mutex_unlock(&st->lock);
+        tern__exec_adopt(call->loop);
+        owner = true;
     }
-    pthread_mutex_lock(&st->lock);
-    if (done)
-        return;
-    *(receive ? &st->receiver_waits : &st->sender_waits) = true;
-    while (!there(st))
-        pthread_cond_wait(receive ? &st->receiver : &st->sender, &st->lock);
-    *(receive ? &st->receiver_waits : &st->sender_waits) = false;
 }
 
 /* Tells the loop that there is something to do. With the lock held on entry, not on return. */

@@ -17,7 +17,8 @@
  * until the loop has looked). A handler that still runs on its loop's thread does not wake anybody:
  * what it sends leaves when it blocks, returns, has collected TERN__STREAM_BATCH_BYTES, or loses
  * the loop, in one write. A handler that has to wait drives its own loop while nothing else is to
- * be run there (exec.h): a lone stream costs no switch of threads. */
+ * be run there (exec.h), and gets a lost one back when it is the only one that is talked to: a lone
+ * stream costs no switch of threads. */
 #ifndef TERN__SERVER_STREAM_H
 #define TERN__SERVER_STREAM_H
 
@@ -57,6 +58,8 @@ typedef struct tern__server_stream {
     bool over;            /* nothing is received or sent any more */
     bool head_wanted;     /* the response's headers may go */
     bool posted;          /* the loop has been told */
+    pthread_cond_t *adopter; /* where a thread sleeps that can take the loop; NULL: none */
+    bool adopted;         /* it was given the loop */
     tern_code verdict;    /* why the runtime ends the call, OK: it does not */
     char why[TERN__STREAM_WHY_MAX];
 
@@ -103,6 +106,8 @@ void tern__server_stream_end(tern_server_call *call);
 void tern__server_stream_stop(tern_server_call *call);
 /* Does what the handler has posted the call for. */
 void tern__server_stream_service(tern_server_call *call);
+/* Gives the loop to the call's handler, if that waits and can drive it. */
+bool tern__server_stream_give_loop(tern_server_call *call);
 /* What the session had has left (on_sent). */
 void tern__server_stream_sent(tern_server_call *call);
 /* The trailers (borrowed until the stream is closed), behind all that is left to send. */

@@ -41,12 +41,41 @@ void tern__server_stream_free(tern__server_stream *st)
     pthread_mutex_destroy(&st->lock);
 }
 
+/* --- who drives the loop ---------------------------------------------------------------------- */
+
+/* Something has come for the handler, or gone from it. */
+static void note_talk(tern_server_call *call)
+{
+    tern__loop *l = call->loop;
+    if (!call->running)
+        return;
+    if (l->talks_to != call) {
+        l->talks_to = call;
+        l->talks = 0;
+    }
+    l->talks++;
+}
+
+bool tern__server_stream_give_loop(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    pthread_mutex_lock(&st->lock);
+    bool given = st->adopter && !st->adopted;
+    if (given) {
+        st->adopted = true;
+        pthread_cond_signal(st->adopter);
+    }
+    pthread_mutex_unlock(&st->lock);
+    return given;
+}
+
 /* --- in --------------------------------------------------------------------------------------- */
 
 void tern__server_stream_data(tern_server_call *call, const uint8_t *data, size_t len)
 {
     tern__server_stream *st = call->stream;
     int rv = 0;
+    note_talk(call);
     pthread_mutex_lock(&st->lock);
     bool over = st->over;
     if (!over)
@@ -138,8 +167,10 @@ static void pump(tern_server_call *call)
 
 void tern__server_stream_sent(tern_server_call *call)
 {
-    if (call->stream && (!call->answered || call->stream->ending))
-        pump(call);
+    if (!call->stream || (call->answered && !call->stream->ending))
+        return;
+    note_talk(call);
+    pump(call);
 }
 
 void tern__server_stream_service(tern_server_call *call)

@@ -224,7 +224,7 @@ bool h2peer_until(h2peer *p, int timeout_ms, bool (*done)(void *ctx), void *ctx)
         int64_t left = until - probe_now_ms();
         if (left <= 0 || p->gone)
             return false;
-        round_trip(p, (int)left);
+        round_trip(p, left < 20 ? (int)left : 20); /* done() may look at other things */
     }
     return true;
 }

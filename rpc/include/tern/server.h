@@ -27,7 +27,8 @@ typedef struct tern_server tern_server;
 /* Where handlers of a service run. */
 typedef enum tern_execution {
     TERN_EXEC_AUTO = 0,   /* on the loop's thread; another takes the loop over when it blocks */
-    TERN_EXEC_INLINE = 1, /* on the loop's thread always: the handler promises never to block */
+    TERN_EXEC_INLINE = 1, /* on the loop's thread always: the handler promises never to block;
+                             of a streaming method, as AUTO, because it waits for its client */
     TERN_EXEC_POOLED = 2  /* on a thread of the handler pool always: the handler usually blocks */
 } tern_execution;
 
@@ -35,12 +36,15 @@ typedef enum tern_execution {
 typedef struct tern_server_options {
     size_t size;
     uint32_t loops;                     /* event loops; number of CPUs available */
-    uint32_t handler_threads_max;       /* threads for handlers that block; 128 */
+    uint32_t handler_threads_max;       /* threads for handlers that block; 128. A stream's handler
+                                           counts while it runs, and 15 in 16 of these threads are
+                                           for streams: beyond it RESOURCE_EXHAUSTED. Streams in
+                                           larger numbers: tern_server_call_defer() */
     uint32_t handlers_waiting_max;      /* requests waiting for such a thread; 4,096; beyond it
                                            RESOURCE_EXHAUSTED */
     uint32_t connections_max;           /* 10,000; beyond it new ones are closed */
     uint32_t concurrent_streams_max;    /* per connection; 100 */
-    size_t receive_message_bytes_max;   /* 4 MiB, after decompression; beyond it RESOURCE_EXHAUSTED */
+    size_t receive_message_bytes_max;   /* 4 MiB, decompressed; beyond it RESOURCE_EXHAUSTED */
     tern_compression compression;       /* of answers to clients that accept it; IDENTITY */
     uint32_t handshake_timeout_ms;      /* until the client's preface and SETTINGS; 10,000 */
     uint32_t drain_grace_ms;            /* how long a drain lets running calls go on; 30,000 */
@@ -157,8 +161,8 @@ TERN_API int tern_server_call_set_details(tern_server_call *call, const void *de
 TERN_API tern_metadata *tern_server_call_initial_metadata(tern_server_call *call);
 TERN_API tern_metadata *tern_server_call_trailing_metadata(tern_server_call *call);
 
-/* What this call's answers are compressed with, instead of the server's default (docs/compression.md).
- * Before the first message of a stream is sent. False: the client does not accept that encoding (or
+/* What this call's answers are compressed with, instead of the server's default
+ * (docs/compression.md). Before the first message of a stream is sent. False: the client does not accept that encoding (or
  * the headers have gone): the answers stay as they are. */
 TERN_API bool tern_server_call_set_compression(tern_server_call *call, tern_compression c);
 
@@ -179,7 +183,10 @@ TERN_API void tern_server_call_finish(tern_server_call *call, tern_code code);
 
 /* A handler of a streaming method receives and sends messages by these; generated stubs offer of
  * them what the method allows. The call ends when the handler returns (or finishes a deferred
- * call): its code is the status. One thread may send while another receives. */
+ * call): its code is the status. One thread may send while another receives; the call's other
+ * functions are for one thread at a time. What is sent leaves when the handler waits or returns,
+ * when enough has been collected for a packet or two, and after TERN_LIMIT_SLOW_HANDLER_US at the
+ * latest. */
 
 /* Waits for the client's next message: *ret (borrowed until the next receive or the end of the
  * call; never NULL) and *ret_len. False: the client has sent all, or the call is over
