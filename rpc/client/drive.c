@@ -374,6 +374,7 @@ static bool take_place(tern__transport *t, tern__client_stream *s, const tern__r
 
 static bool send_request(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
+    s->deadline = r->deadline;
     int rv = tern__h2_request(t->h2, &s->h2, r->fields, r->n_fields, r->message, r->len,
                              r->last);
     if (rv) {

@@ -13,7 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/time.h"
 #include "client/compress.h"
+#include "io/clock.h"
 #include "wire/encoding.h"
 #include "wire/path.h"
 #include "wire/percent.h"
@@ -26,6 +28,7 @@ void tern__client_stream_init(tern__client_stream *s, size_t receive_max, bool w
     tern__list_init(&s->waiter.node);
     tern__list_init(&s->open_node);
     s->want_metadata = want_metadata;
+    s->deadline = TERN__TIME_NEVER;
     s->http_status = 200;
     s->encoding = TERN_COMPRESSION_IDENTITY;
     tern__metadata_init(&s->block, NULL);
@@ -274,6 +277,9 @@ void tern__response_close(tern__client_stream *s, uint32_t h2_error)
         close_with_grpc_status(s);
     else if (s->trailers_seen || h2_error == TERN__H2_NO_ERROR || s->http_status != 200)
         close_without_grpc_status(s);
+    else if (h2_error == TERN__H2_CANCEL && tern__clock_now() >= s->deadline)
+        /* The server's timer was the first to see it, or this thread late. */
+        outcome(s, TERN_DEADLINE_EXCEEDED, "the deadline passed: the server reset the stream");
     else {
         snprintf(text, sizeof text, "the stream was reset by the server: %s",
                  tern__h2_error_name(h2_error));

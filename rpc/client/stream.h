@@ -51,6 +51,7 @@ typedef struct tern__client_stream {
     bool granted;         /* a place was found for it after queueing */
     bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */
     bool cancelled;       /* the context was cancelled */
+    int64_t deadline;     /* of the call, ns */
 
     /* response head */
     bool want_metadata;

@@ -25,6 +25,8 @@
 
 /* Memory an empty buffer of a stream may keep. */
 #define KEEP_BYTES (64u * 1024)
+/* Buffered messages that leave together: the payload of a frame of HTTP/2. */
+#define BUFFER_BYTES (16u * 1024)
 
 /* --- out -------------------------------------------------------------------------------------- */
 
@@ -58,6 +60,13 @@ static void flush(tern_stream *st)
         tern__drive_wake(st->t); /* the leader must poll for room in the socket */
 }
 
+/* Hands what is buffered to the session, and writes. */
+static void push(tern_stream *st)
+{
+    tern__stream_send_more(st->t, &st->s);
+    flush(st);
+}
+
 /* Waits until `what` is there, unless the stream has callbacks. False: the call is over. */
 static bool await(tern_stream *st, tern__waiter *w, tern__wait_for what)
 {
@@ -79,6 +88,8 @@ static bool room(tern_stream *st)
         return false;
     if (tern__stream_unsent(&st->s) < TERN_LIMIT_STREAM_SEND_BYTES && !st->s.cancelled)
         return true;
+    if (st->body.out.len && !st->s.cancelled)
+        push(st);
     return await(st, &st->body.sender, TERN__WAIT_ROOM) && !st->body.close_send;
 }
 
@@ -124,12 +135,25 @@ static bool send_packed(tern_stream *st, const tern__call_codec *codec)
                                   "out of memory for a message to send");
         ok = false;
     }
-    if (ok) {
-        tern__stream_send_more(st->t, &st->s);
-        flush(st);
+    if (ok && !(st->buffering && st->body.out.len < BUFFER_BYTES)) {
+        push(st);
         ok = !st->s.done;
     }
     tern__drive_pass_lead(st->t);
+    pthread_mutex_unlock(&st->t->lock);
+    return ok;
+}
+
+void tern_stream_set_buffering(tern_stream *st, bool on) { st->buffering = on; }
+
+bool tern_stream_flush(tern_stream *st)
+{
+    if (st->async)
+        return false; /* the loop flushes, at the end of each turn */
+    pthread_mutex_lock(&st->t->lock);
+    if (!st->s.done && st->body.out.len)
+        push(st);
+    bool ok = !st->s.done;
     pthread_mutex_unlock(&st->t->lock);
     return ok;
 }
@@ -168,7 +192,9 @@ bool tern_stream_close_send(tern_stream *st)
     pthread_mutex_lock(&st->t->lock);
     if (!s->done && !st->body.close_send) {
         st->body.close_send = true;
-        if (st->body.out.len == 0) {
+        if (st->body.out.len && s->h2.tx.off == s->h2.tx.len) {
+            tern__stream_send_more(st->t, s); /* buffered messages */
+        } else if (st->body.out.len == 0) {
             /* What is being sent, if anything, is the last. */
             size_t off = s->h2.tx.off;
             tern__h2_send(st->t->h2, &s->h2, s->h2.tx.data + off, s->h2.tx.len - off, true);
@@ -189,6 +215,8 @@ static tern__stream_next take_payload(tern_stream *st)
     tern__buf_trim(&st->taken, KEEP_BYTES);
     pthread_mutex_lock(&t->lock);
     if (st->body.in.len == 0 && !st->s.done) {
+        if (st->body.out.len)
+            push(st); /* the answer may depend on it */
         await(st, &st->s.waiter, TERN__WAIT_DATA);
     }
     /* A call that this side has ended gives out nothing more. */
@@ -306,6 +334,8 @@ const tern_metadata *tern_stream_initial_metadata(tern_stream *st)
         return &st->s.initial; /* in a callback: by the thread that fills it */
     pthread_mutex_lock(&st->t->lock);
     if (!st->s.headers_seen && !st->s.done) {
+        if (st->body.out.len)
+            push(st);
         await(st, &st->s.waiter, TERN__WAIT_HEADERS);
     }
     tern__drive_pass_lead(st->t);

@@ -23,6 +23,7 @@ struct tern_stream {
 
     /* the sender's own */
     tern_compress_mode compress_mode;
+    bool buffering;
 
     /* the receiver's own */
     tern__buf taken;    /* payload with its windows opened */

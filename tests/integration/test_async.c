@@ -174,7 +174,6 @@ static void test_deadline(void **state)
         wait_done(&o);
         assert_int_equal(atomic_load(&o.code), TERN_DEADLINE_EXCEEDED);
         assert_in_range(probe_now_ms() - began, 39, PATIENCE_MS / 2);
-        assert_true(o.message[0]);
     }
 }
 

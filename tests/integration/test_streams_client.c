@@ -554,6 +554,37 @@ static void test_send_and_receive_at_once(void **state)
     stop();
 }
 
+/* Buffered messages leave when they are many, when this side receives, flushes or closes. */
+static void test_buffering(void **state)
+{
+    (void)state;
+    const void *data;
+    size_t len;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.timeout_ms = PATIENCE_MS;
+    tern_stream *s = start(act_echo, &opts);
+    tern_stream_set_buffering(s, true);
+    for (uint32_t i = 0; i < 5000; i++) /* more than the buffer */
+        assert_true(tern_stream_send(s, &i, sizeof i));
+    for (uint32_t i = 0; i < 5000; i++) {
+        assert_true(tern_stream_recv(s, &data, &len));
+        assert_memory_equal(data, &i, 4);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(tern_stream_send(s, &i, sizeof i));
+        if (i == 1)
+            assert_true(tern_stream_flush(s));
+        assert_true(tern_stream_recv(s, &data, &len)); /* flushes by itself */
+    }
+    assert_true(tern_stream_send(s, "last", 4));
+    assert_true(tern_stream_close_send(s));
+    assert_true(tern_stream_recv(s, &data, &len));
+    assert_memory_equal(data, "last", 4);
+    assert_false(tern_stream_recv(s, &data, &len));
+    assert_int_equal(tern_stream_finish(s, &st), TERN_OK);
+    stop();
+}
+
 static void act_goaway_first(peer *self)
 {
     put_head(self);
@@ -607,6 +638,7 @@ int main(void)
         cmocka_unit_test(test_context_and_deadline),
         cmocka_unit_test(test_finish_early),
         cmocka_unit_test(test_send_and_receive_at_once),
+        cmocka_unit_test(test_buffering),
         cmocka_unit_test(test_goaway_lets_finish),
         cmocka_unit_test(test_refused_at_once),
     };

@@ -43,6 +43,12 @@ TERN_API bool tern_stream_send(tern_stream *s, const void *message, size_t len);
  * options (or its channel's). By the thread that sends. */
 TERN_API void tern_stream_set_compress_mode(tern_stream *s, tern_compress_mode mode);
 
+/* With buffering, messages wait until 16 KiB of them are together, until this side receives, closes
+ * or flushes: many small ones then share a packet. Off at first: each message leaves at once. By
+ * the sending thread. flush: false when the call is over. */
+TERN_API void tern_stream_set_buffering(tern_stream *s, bool on);
+TERN_API bool tern_stream_flush(tern_stream *s);
+
 /* Says that no more messages follow. Idempotent. False: the call is over. */
 TERN_API bool tern_stream_close_send(tern_stream *s);
 
