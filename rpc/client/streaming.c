@@ -117,6 +117,7 @@ void tern__stream_break_locked(tern_stream *st, tern_code code, const char *mess
         tern_status_set(&s->status, code, "%s", message);
     }
     tern__client_stream_notify(s);
+    tern__drive_wake(st->t); /* the stream's other thread may lead, and would not hear of it */
 }
 
 static bool send_packed(tern_stream *st, const tern__call_codec *codec)

@@ -285,9 +285,8 @@ tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
     return c;
 }
 
-void tern__conn_free(tern__conn *c)
+static void drop_calls(tern__conn *c)
 {
-    tern__loop *l = c->loop;
     while (!tern__list_empty(&c->calls)) {
         tern_server_call *call = TERN__CONTAINER(c->calls.next, tern_server_call, conn_node);
         if (call->queued) {
@@ -296,6 +295,12 @@ void tern__conn_free(tern__conn *c)
         }
         call_detach(call);
     }
+}
+
+void tern__conn_free(tern__conn *c)
+{
+    tern__loop *l = c->loop;
+    drop_calls(c);
     tern__heap_remove(&l->timers, &c->timer);
     tern__list_remove(&c->node);
     tern__list_remove(&c->dirty_node);
@@ -325,8 +330,13 @@ bool tern__conn_readable(tern__conn *c)
         tern__conn_free(c);
         return false;
     }
-    if (c->closing)
-        return true; /* what comes after the end of the session is dropped */
+    if (c->closing) { /* what comes after the end of the session is dropped */
+        c->dropped += c->ended ? (size_t)n : 0;
+        if (c->dropped <= TERN_LIMIT_GOODBYE_BYTES)
+            return true;
+        tern__conn_free(c);
+        return false;
+    }
     int64_t now = tern__clock_now();
     tern__lifetime_read(c, now);
     if (tern__h2_feed(c->h2, now, l->read_buf, (size_t)n)) {
@@ -401,10 +411,24 @@ static bool flush_handshake(tern__conn *c)
     return true;
 }
 
+/* Everything has been written. A socket that is closed while something unread lies in it, or comes
+ * later, answers with a reset, and that throws away what the client has not received yet. So only
+ * this side is closed, and what comes is dropped until the client closes, too. */
+static void end(tern__conn *c)
+{
+    drop_calls(c);
+    set_interest(c, false, false);
+    tern__socket_end(&c->sock);
+    c->closing = c->ended = true;
+    tern__lifetime_goodbye(c);
+}
+
 bool tern__conn_flush(tern__conn *c)
 {
     bool progress = false;
     tern__list_remove(&c->dirty_node);
+    if (c->ended)
+        return true;
     if (c->sock.tls && !tern__tls_ready(c->sock.tls))
         return flush_handshake(c);
     borrow_buffer(c);
@@ -426,10 +450,8 @@ bool tern__conn_flush(tern__conn *c)
     }
     give_buffer_back(c);
     flows(c);
-    if (c->closing || !tern__h2_alive(c->h2)) {
-        tern__conn_free(c);
-        return false;
-    }
+    if (c->closing || !tern__h2_alive(c->h2))
+        end(c);
     return true;
 }
 
@@ -463,5 +485,7 @@ void tern__conn_cut(tern__conn *c, const char *why)
     }
     tern__conn_drain_final(c);
     c->closing = true;
+    /* A peer that takes what is queued for it drop by drop has this long, no longer. */
+    tern__lifetime_goodbye(c);
     tern__loop_dirty(c->loop, c);
 }

@@ -32,6 +32,8 @@ typedef struct tern__conn {
     bool paused;           /* EPOLLIN is off: too much is queued for the peer */
     bool final_goaway, drained;
     bool closing;          /* close as soon as what is queued has been sent */
+    bool ended;            /* all has been sent: the client is to close, too */
+    size_t dropped;        /* bytes that came after that */
     char peer[TERN__ADDRESS_TEXT_MAX];
 } tern__conn;
 

@@ -43,7 +43,8 @@ int tern__exec_init(tern__exec *e, uint32_t n_loops, uint32_t handler_threads, u
     pthread_cond_init(&e->watchdog_cond, NULL);
     tern__list_init(&e->calls);
     e->calls_max = calls_max;
-    e->threads_max = n_loops + handler_threads;
+    e->away_max = handler_threads;
+    e->threads_max = 2 * n_loops + handler_threads;
     e->streams_max = handler_threads - (handler_threads + STREAM_SHARE - 1) / STREAM_SHARE;
     if (!e->streams_max)
         e->streams_max = 1;
@@ -76,12 +77,23 @@ static int start_thread(pthread_t *ret, void *(*fn)(void *), void *arg)
     return -rv;
 }
 
+/* Of the calls that wait for a thread, those that may have one. With the lock held. */
+static uint32_t calls_to_run(tern__exec *e)
+{
+    uint32_t away = atomic_load(&e->n_away);
+    uint32_t spare = away < e->away_max ? e->away_max - away : 0;
+    return e->n_calls < spare ? e->n_calls : spare;
+}
+
 /* There is work: wake a sleeping thread, or start one. With the lock held. */
 static void want_thread(tern_server *srv)
 {
     tern__exec *e = &srv->exec;
     struct thread_list *t = threads_of(srv);
-    if (e->n_orphans + e->n_calls <= e->n_idle) {
+    uint32_t work = e->n_orphans + calls_to_run(e);
+    if (work == 0)
+        return; /* a handler that returns takes the next call */
+    if (work <= e->n_idle) {
         pthread_cond_signal(&e->work);
     } else if (t->n < e->threads_max) {
         int rv = start_thread(&t->at[t->n], thread_main, srv);
@@ -147,6 +159,7 @@ static void on_will_block(void *ctx)
         return; /* lost already */
     tern__exec *e = &run->loop->server->exec;
     pthread_mutex_lock(&e->lock);
+    atomic_fetch_add(&e->n_away, 1);
     orphan(run->loop);
     pthread_mutex_unlock(&e->lock);
 }
@@ -206,6 +219,7 @@ bool tern__exec_may_adopt(const tern__loop *l)
 void tern__exec_adopt(tern__loop *l)
 {
     current_run->word = atomic_load(&l->owner) | TERN__OWNER_IN_HANDLER;
+    atomic_fetch_sub(&l->server->exec.n_away, 1);
 }
 
 void tern__exec_hand_over(tern__loop *l)
@@ -213,6 +227,7 @@ void tern__exec_hand_over(tern__loop *l)
     tern__exec *e = &l->server->exec;
     atomic_store(&l->owner, next_epoch(atomic_load(&l->owner)));
     pthread_mutex_lock(&e->lock);
+    atomic_fetch_add(&e->n_away, 1);
     orphan(l);
     pthread_mutex_unlock(&e->lock);
 }
@@ -239,6 +254,7 @@ static bool run_on_loop(tern__loop *l, tern_server_call *call)
             tern__conn_complete(call);
         return true;
     }
+    atomic_fetch_sub(&l->server->exec.n_away, 1);
     if (complete)
         tern__loop_post(l, call);
     return false;
@@ -301,7 +317,11 @@ bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
         run_pooled(l, call);
         return true;
     default:
-        return run_on_loop(l, call);
+        if (atomic_load_explicit(&l->server->exec.n_away, memory_order_relaxed) <
+            l->server->exec.away_max)
+            return run_on_loop(l, call);
+        run_pooled(l, call); /* were it to block, nobody could take the loop */
+        return true;
     }
 }
 
@@ -322,13 +342,16 @@ static void *thread_main(void *arg)
                 (void)n; /* an eventfd of this use is never full */
                 pthread_cond_broadcast(&e->ended);
             }
-        } else if (e->n_calls) {
+        } else if (calls_to_run(e)) {
             tern_server_call *call =
                 TERN__CONTAINER(tern__list_pop(&e->calls), tern_server_call, pool_node);
             tern__loop *l = call->loop;
             e->n_calls--;
+            atomic_fetch_add(&e->n_away, 1);
             pthread_mutex_unlock(&e->lock);
-            if (run_handler(call))
+            bool complete = run_handler(call);
+            atomic_fetch_sub(&e->n_away, 1);
+            if (complete)
                 tern__loop_post(l, call);
             pthread_mutex_lock(&e->lock);
         } else if (e->stopping) {
@@ -358,8 +381,10 @@ static bool look(tern_server *srv)
         if (((word ^ l->watched) | TERN__OWNER_IN_HANDLER) == TERN__OWNER_IN_HANDLER &&
             (word & TERN__OWNER_IN_HANDLER)) {
             uint64_t expected = word;
-            if (atomic_compare_exchange_strong(&l->owner, &expected, next_epoch(word)))
+            if (atomic_compare_exchange_strong(&l->owner, &expected, next_epoch(word))) {
+                atomic_fetch_add(&srv->exec.n_away, 1);
                 orphan(l);
+            }
         }
         l->watched = word;
     }
@@ -392,6 +417,7 @@ static void *watchdog_main(void *arg)
 int tern__exec_start(tern_server *srv)
 {
     tern__exec *e = &srv->exec;
+    e->stopping = false; /* of a start that failed */
     int rv = start_thread(&e->watchdog, watchdog_main, srv);
     if (rv)
         return rv;

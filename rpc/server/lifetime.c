@@ -33,7 +33,7 @@ int tern__lifetime_begin(tern__conn *c, int64_t now)
                                       span(o->max_connection_age_grace_ms) };
     tern__lifetime *l = &c->lifetime;
     l->handshake_until = tern__time_add(now, tern__ms_to_ns(o->handshake_timeout_ms));
-    l->stalled_until = l->drain_until = TERN__TIME_NEVER;
+    l->stalled_until = l->drain_until = l->goodbye_until = TERN__TIME_NEVER;
     l->goaway = NULL;
     tern__keepalive_init(&l->keepalive, span(o->keepalive_time_ms), span(o->keepalive_timeout_ms),
                          true, now);
@@ -115,6 +115,15 @@ void tern__lifetime_warned(tern__conn *c)
     arm(c, c->lifetime.age.cut_at);
 }
 
+void tern__lifetime_goodbye(tern__conn *c)
+{
+    tern__lifetime *l = &c->lifetime;
+    l->handshake_until = l->stalled_until = l->drain_until = TERN__TIME_NEVER;
+    if (l->goodbye_until == TERN__TIME_NEVER)
+        l->goodbye_until = tern__time_add(tern__clock_now(), tern__ms_to_ns(TERN_LIMIT_GOODBYE_MS));
+    arm(c, l->goodbye_until);
+}
+
 /* --- the timer -------------------------------------------------------------------------------- */
 
 static void close_for(tern__conn *c, const char *why)
@@ -170,6 +179,10 @@ void tern__conn_expired(tern__conn *c)
 {
     tern__lifetime *l = &c->lifetime;
     int64_t now = tern__clock_now(), alive_until = TERN__TIME_NEVER, young_until = TERN__TIME_NEVER;
+    if (now >= l->goodbye_until) {
+        tern__conn_free(c);
+        return;
+    }
     if (now >= l->handshake_until) {
         close_for(c, "its handshake took too long");
         return;
@@ -187,5 +200,6 @@ void tern__conn_expired(tern__conn *c)
     }
     int64_t until = tern__time_min(alive_until, young_until);
     until = tern__time_min(until, tern__time_min(l->handshake_until, l->stalled_until));
+    until = tern__time_min(until, l->goodbye_until);
     arm(c, tern__time_min(until, l->drain_until));
 }

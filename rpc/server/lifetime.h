@@ -21,6 +21,7 @@ typedef struct tern__lifetime {
     int64_t handshake_until; /* each of these: TERN__TIME_NEVER when it is not so */
     int64_t stalled_until;   /* something is queued and the peer takes nothing of it */
     int64_t drain_until;     /* the PING behind the first GOAWAY is not acknowledged */
+    int64_t goodbye_until;   /* the connection was cut, or all is said and the client stays */
     tern__keepalive keepalive;
     tern__ping_strikes strikes;
     tern__age age;
@@ -45,5 +46,7 @@ void tern__lifetime_ping(struct tern__conn *c, bool payload_sent);
 /* The first GOAWAY is on its way; the second one is. */
 void tern__lifetime_draining(struct tern__conn *c);
 void tern__lifetime_warned(struct tern__conn *c);
+/* Nothing new will be sent. What is queued still may be, for so long and no longer. */
+void tern__lifetime_goodbye(struct tern__conn *c);
 
 #endif

@@ -149,6 +149,15 @@ static void free_map(tern__strmap *m)
     tern__strmap_deinit(m);
 }
 
+static void free_loops(tern_server *srv)
+{
+    for (uint32_t i = 0; i < srv->n_loops; i++)
+        tern__loop_deinit(&srv->loops[i]);
+    free(srv->loops);
+    srv->loops = NULL;
+    srv->n_loops = 0;
+}
+
 void tern_server_free(tern_server *srv)
 {
     if (!srv)
@@ -158,9 +167,7 @@ void tern_server_free(tern_server *srv)
         tern_server_drain(srv, 1);
         tern_server_wait(srv);
     }
-    for (uint32_t i = 0; i < srv->n_loops; i++)
-        tern__loop_deinit(&srv->loops[i]);
-    free(srv->loops);
+    free_loops(srv);
     for (uint32_t i = 0; i < srv->n_listeners; i++) {
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
         tern_tls_server_unref(srv->listeners[i].tls);
@@ -313,9 +320,11 @@ tern_code tern_server_start(tern_server *srv, tern_status *reterr)
         rv = tern__loop_init(&srv->loops[srv->n_loops++], srv);
     if (!rv)
         rv = tern__exec_start(srv);
-    if (rv)
+    if (rv) {
+        free_loops(srv); /* so that it can be tried again */
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "cannot start the server: %s",
                                strerror(-rv));
+    }
     srv->started = true;
     return TERN_OK;
 }

@@ -585,6 +585,42 @@ static void test_buffering(void **state)
     stop();
 }
 
+static void act_break_while_sending(peer *self)
+{
+    put_head(self);
+    raw_send(&self->raw);
+    await_go(self); /* the client's sender waits for a window */
+    raw_put_frame(&self->raw, RAW_DATA, 0, 1, "\2\0\0\0\1x", 6);
+    raw_send(&self->raw);
+    read_all(self, false);
+}
+
+static void *send_until_over(void *s)
+{
+    static uint8_t chunk[100000];
+    while (tern_stream_send(s, chunk, sizeof chunk))
+        ;
+    return NULL;
+}
+
+/* The sender leads, asleep in poll, when the receiver finds what is no message: it must hear of
+ * it. */
+static void test_receiver_breaks_for_sender(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    const void *data;
+    size_t len;
+    tern_stream *s = start(act_break_while_sending, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, send_until_over, s), 0);
+    probe_sleep_ms(100);
+    atomic_store(&p.go, true);
+    assert_false(tern_stream_recv(s, &data, &len));
+    pthread_join(thread, NULL);
+    assert_int_equal(tern_stream_finish(s, &st), TERN_INTERNAL);
+    stop();
+}
+
 static void act_goaway_first(peer *self)
 {
     put_head(self);
@@ -639,6 +675,7 @@ int main(void)
         cmocka_unit_test(test_finish_early),
         cmocka_unit_test(test_send_and_receive_at_once),
         cmocka_unit_test(test_buffering),
+        cmocka_unit_test(test_receiver_breaks_for_sender),
         cmocka_unit_test(test_goaway_lets_finish),
         cmocka_unit_test(test_refused_at_once),
     };
