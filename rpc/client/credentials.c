@@ -19,8 +19,8 @@ static tern_code make_field(const char *token, tern__arena *arena, tern__h2_fiel
     size_t len = strnlen(token, TERN_LIMIT_TOKEN_BYTES);
     if (len >= TERN_LIMIT_TOKEN_BYTES || !is_token(token, len))
         return tern_status_set(reterr, TERN_UNAUTHENTICATED,
-                               "the bearer token has a character that may not be sent, is empty, or "
-                               "longer than TERN_LIMIT_TOKEN_BYTES");
+                               "the bearer token has a character that may not be sent, is empty, "
+                               "or longer than TERN_LIMIT_TOKEN_BYTES");
     char *value = tern__arena_alloc(arena, sizeof SCHEME + len);
     if (!value)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a token");
@@ -58,8 +58,8 @@ tern_code tern__credentials_field(const tern_channel *ch, const tern_method *met
         return TERN_OK;
     if (!ch->opt.tls)
         return tern_status_set(reterr, TERN_UNAUTHENTICATED,
-                               "call credentials are sent over TLS only, and this channel to %.200s "
-                               "has none (tern_channel_options.tls)",
+                               "call credentials are sent over TLS only, and this channel to "
+                               "%.200s has none (tern_channel_options.tls)",
                                ch->target_text);
     return opts->bearer_token ? make_field(opts->bearer_token, arena, ret, reterr)
                               : ask(ch, method, arena, ret, reterr);

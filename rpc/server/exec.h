@@ -30,8 +30,8 @@ typedef struct tern__exec {
     uint32_t n_idle, threads_max;
     /* Threads in a handler without the loop. At the maximum further calls wait for one of them, so
      * that there is always a thread for every loop: who reads cancellations, answers health and
-     * carries out a drain must not depend on the handlers. Loops that lose their threads at the same
-     * moment go beyond it, by less than one each. */
+     * carries out a drain must not depend on the handlers. Loops that lose their threads at the
+     * same moment go beyond it, by less than one each. */
     atomic_uint n_away;
     uint32_t away_max;
     uint32_t streams_max;  /* handlers of streams at a time: the other threads stay for the rest */

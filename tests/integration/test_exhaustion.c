@@ -1,5 +1,5 @@
-/* A server at its limits: no thread left for handlers, a client that reads its answers drop by drop,
- * no file descriptors to start with. */
+/* A server at its limits: no thread left for handlers, a client that reads its answers drop by
+ * drop, no file descriptors to start with. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

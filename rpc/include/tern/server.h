@@ -162,8 +162,8 @@ TERN_API tern_metadata *tern_server_call_initial_metadata(tern_server_call *call
 TERN_API tern_metadata *tern_server_call_trailing_metadata(tern_server_call *call);
 
 /* What this call's answers are compressed with, instead of the server's default
- * (docs/compression.md). Before the first message of a stream is sent. False: the client does not accept that encoding (or
- * the headers have gone): the answers stay as they are. */
+ * (docs/compression.md). Before the first message of a stream is sent. False: the client does not
+ * accept that encoding (or the headers have gone): the answers stay as they are. */
 TERN_API bool tern_server_call_set_compression(tern_server_call *call, tern_compression c);
 
 /* Which answers are compressed: the messages of a stream sent from now on, or the one response. */

@@ -52,8 +52,8 @@ TERN_API bool tern_stub_recv(tern_stream *s, const ProtobufCMessage **ret);
 TERN_API tern_code tern_stub_finish(tern_stream *s, ProtobufCMessage **ret, tern_status *reterr);
 
 /* The same with callbacks (tern/async.h). `request` as in tern_stub_open(). A message that cannot
- * be decoded breaks the stream: it is told as the end. recv_start returns RESOURCE_EXHAUSTED, and no
- * callback comes, when out of memory. The stream ends by tern_stream_finish_start(). */
+ * be decoded breaks the stream: it is told as the end. recv_start returns RESOURCE_EXHAUSTED, and
+ * no callback comes, when out of memory. The stream ends by tern_stream_finish_start(). */
 typedef void (*tern_stub_received)(void *ctx, const ProtobufCMessage *message);
 TERN_API tern_code tern_stub_start(tern_channel *ch, const tern_method *method,
                                    const tern_call_options *opts, const ProtobufCMessage *request,
