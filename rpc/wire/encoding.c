@@ -32,6 +32,8 @@ tern__encodings tern__encodings_parse(const char *s, size_t len)
 {
     tern__encodings set = TERN__ENCODINGS_IDENTITY;
     const char *end = s + len;
+    if (len == sizeof TERN__ACCEPT_ENCODING - 1 && memcmp(s, TERN__ACCEPT_ENCODING, len) == 0)
+        return TERN__ENCODINGS_ALL; /* every client of this library says so, in every call */
     while (s < end) {
         const char *comma = memchr(s, ',', (size_t)(end - s));
         const char *last = comma ? comma : end;

@@ -500,6 +500,7 @@ static void test_block_limit(void **state)
     }
     size_t len = empty_blocks(p, MOST);
     assert_int_equal(unpack(c, TERN_COMPRESSION_DEFLATE, p, len, 0, &out), 0);
+    tern__buf_deinit(&out);
     len = empty_blocks(p, MOST + 1);
     assert_int_equal(unpack(c, TERN_COMPRESSION_DEFLATE, p, len, BYTES - 1, &out), -EBADMSG);
     assert_int_equal(unpack(c, TERN_COMPRESSION_DEFLATE, p, len, BYTES, &out), 0);
@@ -511,6 +512,7 @@ static void test_block_limit(void **state)
         for (size_t k = 0; k <= MOST; k++)
             memcpy(p + k * one, packed, one);
         assert_int_equal(unpack(c, encodings[i], p, one * MOST, 0, &out), 0);
+        tern__buf_deinit(&out);
         assert_int_equal(unpack(c, encodings[i], p, one * (MOST + 1), 0, &out), -EBADMSG);
         free(packed);
     }
