@@ -48,7 +48,8 @@ static const char *end_of(const tern__transport *t)
 {
     if (t->ready)
         return "the server closed the connection";
-    return t->sock.tls ? "the server closed the connection before its HTTP/2 SETTINGS"
+    return t->sock.tls ? "the server closed the connection before its HTTP/2 SETTINGS (does it "
+                         "want a client certificate, or another one?)"
                        : "the server closed the connection before its HTTP/2 SETTINGS (does this "
                          "port expect TLS?)";
 }

@@ -34,14 +34,15 @@
 #define RECEIVE_BYTES (48u * 1024)
 /* The largest record: 2^14 bytes, expansion (TLS 1.2: 2048; RFC 5246, 6.2.3), header. */
 #define RECORD_MAX (16384u + 2048 + 5)
-/* Plaintext of one record, and ciphertext that is gathered before it is sent. */
+/* Plaintext of one record, and ciphertext that is gathered before it is sent: below what malloc
+ * would map and unmap each time. */
 #define RECORD_PLAIN_MAX 16384u
 #define GATHER_BYTES (64u * 1024)
 /* Memory that the output buffer keeps between turns. */
 #define OUT_KEEP_BYTES 2048u
 
 _Static_assert(TERN__TLS_READ_MIN > RECORD_MAX, "a read must have room for more than a record");
-_Static_assert(TERN_LIMIT_TLS_UNSENT_BYTES > GATHER_BYTES + RECORD_MAX, "normal output must fit");
+_Static_assert(TERN_LIMIT_TLS_UNSENT_BYTES > GATHER_BYTES, "normal output must fit");
 
 /* --- the BIO ---------------------------------------------------------------------------------- */
 
@@ -389,7 +390,6 @@ static int send_out(tern__tls *t)
         else if (errno != EINTR)
             return -errno;
     }
-    tern__buf_trim(&t->out, OUT_KEEP_BYTES);
     return 1;
 }
 
@@ -441,28 +441,42 @@ long tern__tls_read(tern__tls *t, uint8_t *to, size_t cap)
     }
     if (t->out.len)
         send_out(t); /* answers to key updates; an alert */
+    tern__buf_trim(&t->out, OUT_KEEP_BYTES);
+    /* The next read has an end or a failure to tell. Poll must not sleep until then. */
+    if (got && (t->failed || t->closed))
+        shutdown(t->fd, SHUT_RD);
     if (got)
         return (long)got;
     return t->failed ? t->failed : t->closed ? 0 : -EAGAIN;
 }
 
-int tern__tls_flush(tern__tls *t, tern__buf *out)
+/* Turns plaintext into records, as many as are sent at once. 0, or -errno. */
+static int encrypt(tern__tls *t, tern__buf *out)
 {
     size_t n;
-    for (;;) {
-        if (t->failed)
-            return t->failed;
-        int rv = send_out(t);
+    if (out->len > RECORD_PLAIN_MAX && !tern__buf_reserve(&t->out, GATHER_BYTES))
+        return fail(t, -ENOMEM);
+    while (out->len && t->out.len + RECORD_MAX <= GATHER_BYTES) {
+        n = out->len < RECORD_PLAIN_MAX ? out->len : RECORD_PLAIN_MAX;
+        if (SSL_write_ex(t->ssl, tern__buf_head(out), n, &n) != 1)
+            return fail_openssl(t);
+        tern__buf_consume(out, n);
+    }
+    return 0;
+}
+
+int tern__tls_flush(tern__tls *t, tern__buf *out)
+{
+    int rv = t->failed;
+    while (!rv) {
+        rv = send_out(t);
         /* Until the handshake is over, `out` waits: it is not the socket that it waits for. */
         if (rv <= 0 || !t->ready || !out->len)
-            return rv;
-        while (out->len && t->out.len < GATHER_BYTES) {
-            if (SSL_write_ex(t->ssl, tern__buf_head(out),
-                             out->len < RECORD_PLAIN_MAX ? out->len : RECORD_PLAIN_MAX, &n) != 1)
-                return fail_openssl(t);
-            tern__buf_consume(out, n);
-        }
+            break;
+        rv = encrypt(t, out);
     }
+    tern__buf_trim(&t->out, OUT_KEEP_BYTES);
+    return rv;
 }
 
 size_t tern__tls_unsent(const tern__tls *t) { return t->out.len; }

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -337,15 +338,31 @@ static void test_tls_client_at_a_cleartext_port(void **state)
 typedef struct drip {
     int listen_fd;
     uint16_t port, to;
+    bool proxy; /* CONNECT first */
     atomic_bool stop;
     atomic_uint bytes;
     pthread_t thread;
 } drip;
 
+/* Reads the head of a CONNECT request and grants it. */
+static void grant_tunnel(int fd)
+{
+    static const char end[] = "\r\n\r\n", granted[] = "HTTP/1.1 200 OK\r\n\r\n";
+    char byte;
+    for (size_t seen = 0; seen < 4 && recv(fd, &byte, 1, 0) == 1;)
+        seen = byte == end[seen] ? seen + 1 : byte == '\r';
+    send(fd, granted, sizeof granted - 1, MSG_NOSIGNAL);
+}
+
 static void *drip_run(void *arg)
 {
     drip *d = arg;
+    struct pollfd l = { .fd = d->listen_fd, .events = POLLIN };
+    if (poll(&l, 1, 20000) != 1)
+        return NULL;
     int ends[2] = { accept(d->listen_fd, NULL, NULL), connect_to(d->to) };
+    if (d->proxy)
+        grant_tunnel(ends[0]);
     while (!atomic_load(&d->stop)) {
         struct pollfd p[2] = { { .fd = ends[0], .events = POLLIN },
                                { .fd = ends[1], .events = POLLIN } };
@@ -382,6 +399,38 @@ static void test_byte_by_byte(void **state)
     pthread_join(d.thread, NULL);
     close(d.listen_fd);
     stage_close(&g);
+}
+
+/* Behind a proxy it is the server whose address the certificate must have, not the proxy. */
+static void test_behind_a_proxy(void **state)
+{
+    (void)state;
+    stage g;
+    cert far;
+    char url[64];
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000003) };
+    socklen_t len = sizeof a;
+    cert_leaf(&far, &certs.root, "far", "IP:127.0.0.1,IP:10.99.99.99");
+    stage_open(&g, (tern_tls_server_options){ .certificate = { .chain_pem = far.pem,
+                                                               .key_pem = far.key_pem } },
+               0);
+    drip d = { .to = g.s.port, .proxy = true, .listen_fd = socket(AF_INET, SOCK_STREAM, 0) };
+    assert_int_equal(bind(d.listen_fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(d.listen_fd, 1), 0);
+    assert_int_equal(getsockname(d.listen_fd, (struct sockaddr *)&a, &len), 0);
+    assert_int_equal(pthread_create(&d.thread, NULL, drip_run, &d), 0);
+    snprintf(url, sizeof url, "http://127.0.0.3:%u", ntohs(a.sin_port));
+    setenv("grpc_proxy", url, 1);
+    tern_channel *ch = tls_channel("10.99.99.99:443", g.client); /* where nobody is */
+    unsetenv("grpc_proxy");
+    must(tls_echo(ch, 100, &st));
+    tern_channel_free(ch);
+    atomic_store(&d.stop, true);
+    pthread_join(d.thread, NULL);
+    assert_true(atomic_load(&d.bytes) > 1000); /* it did go through there */
+    close(d.listen_fd);
+    stage_close(&g);
+    cert_free(&far);
 }
 
 /* Whether the server hangs up within ms. */
@@ -482,7 +531,8 @@ static void test_clients_that_leave(void **state)
 static int tern_health_says(const char *const options[], const char *target, char line[300])
 {
     char program[256];
-    const char *argv[16] = { "/bin/sh", "-c", "exec \"$0\" \"$@\" 2>&1", program, "health", target };
+    const char *argv[16] = { "/bin/sh", "-c",     "exec \"$0\" \"$@\" 2>&1",
+                             program,   "health", target };
     proc p;
     int n = 6;
     snprintf(program, sizeof program, "%s/bin/tern", getenv("B") ? getenv("B") : "build");
@@ -555,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_cleartext_client_at_a_tls_port),
         cmocka_unit_test(test_tls_client_at_a_cleartext_port),
         cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_behind_a_proxy),
         cmocka_unit_test(test_clients_that_stall),
         cmocka_unit_test(test_servers_that_stall),
         cmocka_unit_test(test_garbage),

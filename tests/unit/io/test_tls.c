@@ -3,6 +3,7 @@
 #include "io/tls.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -537,6 +538,34 @@ static void test_tampering(void **state)
     link_close(&l);
 }
 
+/* Good and bad in one batch: the good is given out, and poll does not hide the bad. */
+static void test_tampering_behind_data(void **state)
+{
+    (void)state;
+    link_ l;
+    static uint8_t room[64 * 1024];
+    uint8_t records[512];
+    tern__buf out = { 0 };
+    size_t len = 0;
+    link_open(&l, 4096);
+    greet(&l.p);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(tern__buf_append(&out, "truth", 5), 0);
+        assert_int_equal(tern__socket_flush(&l.p.client, &out), 1);
+        ssize_t n = recv(l.p.a, records + len, sizeof records - len, 0);
+        assert_true(n > 6);
+        len += (size_t)n;
+    }
+    records[len - 1] ^= 1;
+    assert_int_equal(send(l.p.b, records, len, 0), (ssize_t)len);
+    assert_int_equal(tern__socket_read(&l.p.server, room, sizeof room), 5);
+    struct pollfd p = { .fd = l.p.server.fd, .events = POLLIN };
+    assert_int_equal(poll(&p, 1, 0), 1);
+    assert_int_equal(tern__socket_read(&l.p.server, room, sizeof room), -EPROTO);
+    tern__buf_deinit(&out);
+    link_close(&l);
+}
+
 static void test_small_rooms_are_refused(void **state)
 {
     (void)state;
@@ -694,6 +723,7 @@ int main(void)
         cmocka_unit_test(test_key_update_flood),
         cmocka_unit_test(test_goodbye),
         cmocka_unit_test(test_tampering),
+        cmocka_unit_test(test_tampering_behind_data),
         cmocka_unit_test(test_small_rooms_are_refused),
         cmocka_unit_test(test_server_hears_nonsense),
         cmocka_unit_test(test_client_hears_nonsense),
