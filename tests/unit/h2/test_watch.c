@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/rng.h"
 #include "h2/session.h"
 
 enum { DATA = 0, HEADERS = 1, PRIORITY = 2, RST = 3, SETTINGS = 4, GOAWAY = 7, UPDATE = 8 };
@@ -28,9 +29,15 @@ static void preface(void)
 static void frame(uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t len)
 {
     uint8_t *p = bytes + n_bytes;
-    const uint8_t head[9] = { 0, (uint8_t)(len >> 8), (uint8_t)len, type, flags,
-                              (uint8_t)(stream >> 24), (uint8_t)(stream >> 16),
-                              (uint8_t)(stream >> 8), (uint8_t)stream };
+    const uint8_t head[9] = { 0,
+                              (uint8_t)(len >> 8),
+                              (uint8_t)len,
+                              type,
+                              flags,
+                              (uint8_t)(stream >> 24),
+                              (uint8_t)(stream >> 16),
+                              (uint8_t)(stream >> 8),
+                              (uint8_t)stream };
     memcpy(p, head, 9);
     if (len)
         memcpy(p + 9, payload, len);
@@ -50,7 +57,7 @@ static void start(void)
     frame(SETTINGS, 0, 0, NULL, 0);
 }
 
-/* --- a session ---------------------------------------------------------------------------------- */
+/* --- a session -------------------------------------------------------------------------------- */
 
 static tern__h2_stream streams[64];
 static unsigned n_streams;
@@ -61,17 +68,26 @@ static tern__h2_stream *on_open(void *ctx, int32_t id)
     (void)id;
     return n_streams < 64 ? &streams[n_streams++] : NULL;
 }
-static void on_begin(void *ctx, tern__h2_stream *s) { (void)ctx, (void)s; }
+static void on_begin(void *ctx, tern__h2_stream *s)
+{
+    (void)ctx, (void)s;
+}
 static void on_field(void *ctx, tern__h2_stream *s, const tern__h2_field *f)
 {
     (void)ctx, (void)s, (void)f;
 }
-static void on_headers_end(void *ctx, tern__h2_stream *s, bool end) { (void)ctx, (void)s, (void)end; }
+static void on_headers_end(void *ctx, tern__h2_stream *s, bool end)
+{
+    (void)ctx, (void)s, (void)end;
+}
 static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
 {
     (void)ctx, (void)s, (void)data, (void)len;
 }
-static void on_close(void *ctx, tern__h2_stream *s, uint32_t error) { (void)ctx, (void)s, (void)error; }
+static void on_close(void *ctx, tern__h2_stream *s, uint32_t error)
+{
+    (void)ctx, (void)s, (void)error;
+}
 
 static const tern__h2_events events = {
     .on_open = on_open,
@@ -119,7 +135,7 @@ static uint32_t goaway_of_session(size_t piece)
     return code;
 }
 
-/* --- checks ------------------------------------------------------------------------------------- */
+/* --- checks ----------------------------------------------------------------------------------- */
 
 /* The newest frame is an error with that code; nothing before it is. */
 static void expect(uint32_t code)
@@ -313,6 +329,43 @@ static void client(void **state)
     assert_int_equal(w.error, TERN__H2_STREAM_CLOSED);
 }
 
+/* Frames at random, in pieces at random: the same is found in the same place as in one piece. */
+static void random_pieces(void **state)
+{
+    static const uint8_t flags[] = { 0, END, PADDED, END | PADDED, END_HEADERS, END | END_HEADERS };
+    tern__rng rng;
+    unsigned faults = 0;
+    (void)state;
+    tern__rng_seed(&rng, 4711);
+    for (int round = 0; round < 20000; round++) {
+        uint8_t payload[32];
+        tern__h2_watch whole, pieces;
+        start();
+        for (int i = 0; i < 12; i++) {
+            for (size_t k = 0; k < sizeof payload; k++)
+                payload[k] = (uint8_t)tern__rng_below(&rng, 12);
+            size_t len = tern__rng_below(&rng, 2) ? 5 : tern__rng_below(&rng, sizeof payload);
+            frame((uint8_t)tern__rng_below(&rng, 10), flags[tern__rng_below(&rng, 6)],
+                  (uint32_t)tern__rng_below(&rng, 40), payload, len);
+        }
+        tern__h2_watch_init(&whole, true);
+        size_t good = tern__h2_watch_read(&whole, bytes, n_bytes);
+        faults += whole.error != 0;
+        tern__h2_watch_init(&pieces, true);
+        size_t at = 0;
+        while (at < n_bytes && !pieces.error) {
+            size_t n = 1 + tern__rng_below(&rng, 24);
+            n = n < n_bytes - at ? n : n_bytes - at;
+            size_t fine = tern__h2_watch_read(&pieces, bytes + at, n);
+            assert_true(pieces.error ? at + fine >= good : fine == n);
+            at += n;
+        }
+        assert_int_equal(pieces.error, whole.error);
+        assert_ptr_equal(pieces.why, whole.why);
+    }
+    assert_true(faults > 1000 && faults < 20000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +373,7 @@ int main(void)
         cmocka_unit_test(ended_by_us),   cmocka_unit_test(only_the_newest),
         cmocka_unit_test(passed_over),   cmocka_unit_test(padding),
         cmocka_unit_test(priority),      cmocka_unit_test(client),
+        cmocka_unit_test(random_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
