@@ -175,6 +175,13 @@ const char *tern__socket_reason(const tern__socket *s, long error)
     return strerror((int)-error);
 }
 
+void tern__socket_end(tern__socket *s)
+{
+    tern__tls_free(s->tls);
+    s->tls = NULL;
+    shutdown(s->fd, SHUT_WR);
+}
+
 void tern__socket_close(tern__socket *s)
 {
     tern__tls_free(s->tls);

@@ -55,6 +55,9 @@ int tern__socket_flush(tern__socket *s, tern__buf *out);
 size_t tern__socket_unsent(const tern__socket *s);
 /* What a negative result of the functions above means, in words; borrowed from `s`. */
 const char *tern__socket_reason(const tern__socket *s, long error);
+/* Says that nothing more will be sent, after what was flushed: the peer finds the end of the stream
+ * behind it. Reading goes on; what comes with TLS is not decrypted any more. */
+void tern__socket_end(tern__socket *s);
 /* Closes it; s->fd becomes -1. */
 void tern__socket_close(tern__socket *s);
 

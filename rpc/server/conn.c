@@ -183,7 +183,7 @@ static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t l
         tern__server_stream_data(call, data, len);
         return;
     }
-    /* What follows a request that is not gRPC is dropped, and no more than a window of it let in. */
+    /* What follows a request that is not gRPC is dropped; no more than a window of it is let in. */
     tern__h2_consume(c->h2, s->may_finish ? NULL : s, len);
     tern__request_data(call, data, len);
 }

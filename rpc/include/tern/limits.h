@@ -156,6 +156,10 @@
 #define TERN_LIMIT_DRAIN_GRACE_MS 30000u
 /* A handler that holds its event loop longer than this loses it to another thread, microseconds. */
 #define TERN_LIMIT_SLOW_HANDLER_US 2000u
+/* A connection that the server has ended: so long it waits for the client to close as well, ms,
+ * and so many bytes it drops meanwhile; then it is closed. (RFC 9112, 9.6; nginx: 5 s.) */
+#define TERN_LIMIT_GOODBYE_MS 2000u
+#define TERN_LIMIT_GOODBYE_BYTES (1024u * 1024)
 /* Listening sockets of one server. */
 #define TERN_LIMIT_LISTENERS 16u
 /* Methods of one server. */

@@ -71,6 +71,34 @@ static void test_tcp_pair(void **state)
     tern__buf_deinit(&out);
 }
 
+/* One side has nothing more to say: the other finds its last words, then the end, and may go on. */
+static void test_end(void **state)
+{
+    (void)state;
+    tern__address a = parse("ipv4:127.0.0.1:0"), bound;
+    uint8_t in[8];
+    int client, server, fd = tern__socket_listen(&a, &bound);
+    assert_true(fd >= 0);
+    join(fd, &bound, &client, &server);
+    tern__socket c = { .fd = client }, s = { .fd = server };
+    tern__buf out = { 0 };
+    assert_int_equal(tern__buf_append(&out, "bye", 3), 0);
+    assert_int_equal(tern__socket_flush(&s, &out), 1);
+    tern__socket_end(&s);
+    wait_for(client, POLLIN);
+    assert_int_equal(tern__socket_read(&c, in, sizeof in), 3);
+    wait_for(client, POLLIN);
+    assert_int_equal(tern__socket_read(&c, in, sizeof in), 0);
+    assert_int_equal(tern__buf_append(&out, "but", 3), 0);
+    assert_int_equal(tern__socket_flush(&c, &out), 1);
+    wait_for(server, POLLIN);
+    assert_int_equal(tern__socket_read(&s, in, sizeof in), 3);
+    tern__buf_deinit(&out);
+    tern__socket_close(&c);
+    tern__socket_close(&s);
+    close(fd);
+}
+
 static void test_port_in_use(void **state)
 {
     (void)state;
@@ -171,7 +199,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tcp_pair),   cmocka_unit_test(test_port_in_use),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_unix_paths),
-        cmocka_unit_test(test_flush_stops_when_full),
+        cmocka_unit_test(test_end),        cmocka_unit_test(test_flush_stops_when_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
