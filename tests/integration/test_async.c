@@ -183,6 +183,8 @@ static void test_cancel(void **state)
     tern_call_options opts = TERN_CALL_OPTIONS_INIT;
     for (int i = 0; i < 4; i++) {
         one o = { .done = 0 };
+        while (atomic_load(&server.running)) /* of the case before */
+            probe_sleep_ms(1);
         unsigned running = atomic_load(&server.cancelled);
         opts.context = tern_context_new(NULL, 0);
         assert_int_equal(start(i % 2 ? background : own, &o, &sleep_method, &opts,

@@ -163,6 +163,33 @@ static void test_failures(void **state)
     tern__client_stream_deinit(&s);
 }
 
+/* A server whose timer is the first resets the stream (grpc-go does): that is the deadline, not a
+ * cancellation. */
+static void test_reset_at_deadline(void **state)
+{
+    (void)state;
+    begin(false);
+    s.deadline = 1; /* long past */
+    tern__response_close(&s, TERN__H2_CANCEL);
+    expect(TERN_DEADLINE_EXCEEDED, TERN__FATE_IN_DOUBT);
+    tern__client_stream_deinit(&s);
+    begin(false);
+    s.deadline = 1;
+    head();
+    tern__response_close(&s, TERN__H2_CANCEL);
+    expect(TERN_DEADLINE_EXCEEDED, TERN__FATE_COMMITTED);
+    tern__client_stream_deinit(&s);
+    begin(false);
+    s.deadline = 1;
+    tern__response_close(&s, TERN__H2_INTERNAL_ERROR);
+    expect(TERN_INTERNAL, TERN__FATE_IN_DOUBT);
+    tern__client_stream_deinit(&s);
+    begin(false);
+    tern__response_close(&s, TERN__H2_CANCEL);
+    expect(TERN_CANCELLED, TERN__FATE_IN_DOUBT);
+    tern__client_stream_deinit(&s);
+}
+
 /* 1xx lists come before the real one and mean nothing. */
 static void test_informational(void **state)
 {
@@ -308,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_ok),
         cmocka_unit_test(test_small_without_memory),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_reset_at_deadline),
         cmocka_unit_test(test_informational),
         cmocka_unit_test(test_metadata_too_large),
         cmocka_unit_test(test_too_long),
