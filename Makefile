@@ -155,6 +155,7 @@ $(B)/bin/dronedelivery: $(DRONE_OBJ) $(LIBTERN)
 
 include tests/tests.mk
 include tools/checks.mk
+include tests/interop/interop.mk
 
 .PHONY: setup demo bench install clean help
 setup: ## installs the Debian packages that building and testing need (apt; root or sudo)
@@ -183,7 +184,7 @@ clean: ## removes everything that was built
 
 help: ## shows this list
 	@echo "make           builds libtern, protoc-gen-tern, tern, tern-bench and dronedelivery into build/"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "make %-9s %s\n", $$1, $$2}'
 	@echo
 	@echo "Variables: MODE=release|asan|tsan|clang  CC=  CXX=  WERROR=1  V=1  PREFIX=  DESTDIR="
 
