@@ -8,9 +8,10 @@
 
 int drone_cmd_check(int argc, char **argv)
 {
-    drone_check_options o = { .dir = ".", .shown_max = 20 };
+    drone_check_options o = { .dir = DRONE_DIR_DEFAULT, .shown_max = 20 };
     const drone_option options[] = {
-        { "--dir", "DIR", "folder of the stores; default .", DRONE_OPTION_STRING, &o.dir, 0, 0 },
+        { "--dir", "DIR", "folder of the stores; default drone-data", DRONE_OPTION_STRING, &o.dir,
+          0, 0 },
         { "--live", NULL, "the system is at work: leave out what only holds at rest",
           DRONE_OPTION_FLAG, &o.live, 0, 0 },
         { "--show", "N", "violations shown of each kind; default 20", DRONE_OPTION_INT,

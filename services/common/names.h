@@ -28,9 +28,12 @@
 
 /* --- processes --- */
 
+#define DRONE_DIR_DEFAULT "drone-data" /* folder of stores and sockets, without --dir */
+
 #define DRONE_EXIT_OK 0
 #define DRONE_EXIT_FAILURE 1
 #define DRONE_EXIT_USAGE 2
+#define DRONE_EXIT_BUSY 75 /* another process has the store: try again later (EX_TEMPFAIL) */
 
 #define DRONE_PATH_MAX 1024    /* bytes of a file name or an address, NUL included */
 #define DRONE_STREAMS_MAX 1000 /* calls at once on one connection between services */

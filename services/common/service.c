@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/names.h"
 
 #define OPTIONS_MAX 32
 #define LOOPS_MAX 64
 #define SLOW_MS_MAX 60000
+#define READY_FD_MAX 1000000
 
 int drone_default_address(const char *dir, const char *name, char *ret, size_t size)
 {
@@ -36,10 +38,14 @@ static int read_options(const drone_service_spec *spec, drone_service *svc, int 
 {
     drone_faults *f = &svc->faults;
     const drone_option common[] = {
-        { "--dir", "DIR", "folder of the store; default .", DRONE_OPTION_STRING, &svc->dir, 0, 0 },
+        { "--dir", "DIR", "folder of the store, made if missing; default drone-data",
+          DRONE_OPTION_STRING, &svc->dir, 0, 0 },
         { "--listen", "ADDR", "address to serve; default unix:DIR/NAME.sock", DRONE_OPTION_STRING,
           &svc->listen, 0, 0 },
         { "--loops", "N", "event loops; default 1", DRONE_OPTION_INT, &svc->loops, 1, LOOPS_MAX },
+        { "--ready-fd", "FD",
+          "descriptor that gets a newline once requests are served; default none", DRONE_OPTION_INT,
+          &svc->ready_fd, 0, READY_FD_MAX },
         { "--fault-before", "PERCENT", "demonstration: fail so many requests, nothing done",
           DRONE_OPTION_DOUBLE, &f->before_percent, 0, 100 },
         { "--fault-after", "PERCENT", "demonstration: do so many requests, then answer a failure",
@@ -134,6 +140,19 @@ static tern_code start_service(drone_service *svc, tern_status *reterr)
     return code == TERN_OK ? drone_store_start(svc->store, reterr) : code;
 }
 
+/* Whoever started this process and gave it --ready-fd waits for the newline. */
+static void tell_ready(drone_service *svc)
+{
+    if (svc->ready_fd < 0) {
+        return;
+    }
+    if (write((int)svc->ready_fd, "\n", 1) != 1) {
+        fprintf(stderr, "%s: option --ready-fd: cannot write to %d: %s\n", svc->name,
+                (int)svc->ready_fd, strerror(errno));
+    }
+    close((int)svc->ready_fd);
+}
+
 /* Starts what was made, and serves until a signal. */
 static tern_code run_service(const drone_service_spec *spec, drone_service *svc,
                              tern_status *reterr)
@@ -148,6 +167,7 @@ static tern_code run_service(const drone_service_spec *spec, drone_service *svc,
     if (code == TERN_OK) {
         printf("%s: serving on %s, store in %s\n", svc->name, svc->listen, svc->dir);
         fflush(stdout);
+        tell_ready(svc);
         code = tern_server_run(svc->server, reterr);
     }
     if (spec->stop != NULL) {
@@ -158,7 +178,9 @@ static tern_code run_service(const drone_service_spec *spec, drone_service *svc,
 
 int drone_service_main(const drone_service_spec *spec, int argc, char **argv)
 {
-    drone_service svc = { .name = spec->name, .dir = ".", .loops = 1 };
+    drone_service svc = {
+        .name = spec->name, .dir = DRONE_DIR_DEFAULT, .loops = 1, .ready_fd = -1
+    };
     svc.faults.slow_ms = 1000;
     svc.faults.seed = 1;
     svc.faults.code_name = "UNAVAILABLE";
@@ -179,8 +201,12 @@ int drone_service_main(const drone_service_spec *spec, int argc, char **argv)
     drone_store_close(svc.store);
     tern_server_free(svc.server);
     tern_health_free(svc.health);
-    if (spec->unload != NULL) {
+    /* Without a state, it failed before there was one. */
+    if (spec->unload != NULL && svc.state != NULL) {
         spec->unload(&svc);
+    }
+    if (code == TERN_ABORTED) {
+        return DRONE_EXIT_BUSY;
     }
     return code == TERN_OK ? DRONE_EXIT_OK : DRONE_EXIT_FAILURE;
 }

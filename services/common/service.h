@@ -43,6 +43,7 @@ typedef struct drone_service {
     const char *listen; /* NULL: unix:DIR/<name>.sock, which is then put into address */
     char address[DRONE_PATH_MAX];
     int64_t loops;
+    int64_t ready_fd; /* -1: none */
     drone_store *store;
     tern_server *server;
     tern_health *health;

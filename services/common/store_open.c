@@ -49,7 +49,7 @@ static tern_code take_lock(drone_store *store, const char *dir, tern_status *ret
         return TERN_OK;
     }
     if (errno == EWOULDBLOCK) {
-        return tern_status_set(reterr, TERN_FAILED_PRECONDITION,
+        return tern_status_set(reterr, TERN_ABORTED,
                                "store: %s is in use: another %s service runs on this folder", path,
                                store->schema->name);
     }

@@ -109,7 +109,7 @@ int drone_cmd_scheduler(int argc, char **argv)
         .schema = &drone_scheduler_schema,
         .options = options,
         .n_options = sizeof(options) / sizeof(options[0]),
-        .examples = "dronedelivery scheduler --dir /var/lib/drone\n",
+        .examples = "  dronedelivery scheduler --dir /var/lib/drone\n",
         .load = load,
         .unload = unload,
         .add = add,

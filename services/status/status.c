@@ -181,7 +181,7 @@ static int supervise(const status_options *o)
 
 int drone_cmd_status(int argc, char **argv)
 {
-    status_options o = { .dir = "drone-data", .note = "" };
+    status_options o = { .dir = DRONE_DIR_DEFAULT, .note = "" };
     const drone_option options[] = {
         { "--dir", "DIR", "folder of a system started by \"up\"; default drone-data",
           DRONE_OPTION_STRING, &o.dir, 0, 0 },
@@ -202,9 +202,9 @@ int drone_cmd_status(int argc, char **argv)
         .command = "dronedelivery status",
         .operands = "[DELIVERY]",
         .summary = "Says where a delivery stands, or what is parked and waits for a person.",
-        .examples = "dronedelivery status --dir /tmp/drones 19a8c-12\n"
-                    "dronedelivery status --dir /tmp/drones --parked\n"
-                    "dronedelivery status --dir /tmp/drones --resolve 19a8c-12/1 --how retry\n",
+        .examples = "  dronedelivery status --dir /tmp/drones 19a8c-12\n"
+                    "  dronedelivery status --dir /tmp/drones --parked\n"
+                    "  dronedelivery status --dir /tmp/drones --resolve 19a8c-12/1 --how retry\n",
         .options = options,
         .n_options = sizeof(options) / sizeof(options[0]),
         .operands_min = 0,

@@ -107,7 +107,7 @@ int drone_cmd_supervisor(int argc, char **argv)
         .schema = &drone_supervisor_schema,
         .options = options,
         .n_options = sizeof(options) / sizeof(options[0]),
-        .examples = "dronedelivery supervisor --dir /var/lib/drone\n",
+        .examples = "  dronedelivery supervisor --dir /var/lib/drone\n",
         .load = load,
         .unload = unload,
         .add = add,

@@ -9,7 +9,8 @@
 #include <tern/call.h>
 #include <tern/channel.h>
 
-#define TIMEOUT_MS 200
+/* Long: a machine that is busy is no reason to kill anything. */
+#define TIMEOUT_MS 1000
 
 bool drone_health_check(const char *target)
 {

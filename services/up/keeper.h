@@ -16,12 +16,20 @@
 #define DRONE_KEEPER_PAUSE_MS_MAX 5000
 /* A part that lived this long is healthy: its next death counts as the first in a row. */
 #define DRONE_KEEPER_STEADY_MS 5000
-/* Deaths in a row before a part has ever been ready, after which it is given up. */
+/* Deaths in a row before a part has ever been ready, after which it is given up. One that ends by
+ * itself before that is given up at once, unless it says that somebody is still in its way. */
 #define DRONE_KEEPER_FALSE_STARTS_MAX 3
+#define DRONE_KEEPER_STATUS_BUSY 75 /* EX_TEMPFAIL */
+/* The descriptor on which a part says that it is ready, by a newline. */
+#define DRONE_KEEPER_READY_FD 3
+/* How often a ready part is asked whether it is well, and after how many times without an answer
+ * it is killed, to be started again. */
+#define DRONE_KEEPER_PROBE_MS 5000
+#define DRONE_KEEPER_PROBES_MAX 3
 
 typedef enum drone_part_state {
     DRONE_PART_WAITING = 0, /* for its time to be started (again) */
-    DRONE_PART_STARTING,    /* runs, not ready yet */
+    DRONE_PART_STARTING,    /* runs, has not said that it is ready */
     DRONE_PART_READY,
     DRONE_PART_STOPPED /* on request, or given up */
 } drone_part_state;
@@ -32,7 +40,9 @@ typedef struct drone_part {
     pid_t pid;                               /* 0: does not run */
     drone_part_state state;
     int64_t started_ms; /* monotonic */
-    int64_t due_ms;     /* when it is to be started */
+    int64_t due_ms;     /* when it is to be started; of a ready one, when it is to be asked */
+    int ready_fd;       /* where it says that it is ready; -1: it has, or is gone */
+    int probes_failed;  /* in a row */
     int deaths_in_row;
     int64_t starts; /* in all */
     bool was_ready; /* once */
@@ -66,11 +76,16 @@ void drone_keeper_start_due(drone_keeper *k, int64_t now_ms);
 /* Takes note of every child that has died. */
 void drone_keeper_reap(drone_keeper *k, int64_t now_ms);
 
-/* A part has answered its health check. */
-void drone_keeper_note_ready(drone_keeper *k, drone_part *part);
+/* Reads what the parts that are starting say. */
+void drone_keeper_read_ready(drone_keeper *k, int64_t now_ms);
 
-/* Milliseconds from now_ms until drone_keeper_start_due() has something to do; -1: nothing
- * planned. */
+/* A part that is to be asked whether it is well; NULL: none is due. */
+drone_part *drone_keeper_probe_due(drone_keeper *k, int64_t now_ms);
+
+/* What came of asking. The DRONE_KEEPER_PROBES_MAX-th failure in a row kills it. */
+void drone_keeper_note_probe(drone_keeper *k, drone_part *part, bool well, int64_t now_ms);
+
+/* Milliseconds from now_ms until something is due; -1: nothing planned. */
 int64_t drone_keeper_next_ms(const drone_keeper *k, int64_t now_ms);
 
 /* Ends the parts one after the other, the first first: SIGTERM, and SIGKILL after grace_ms

@@ -2,14 +2,16 @@
  * with its store and its socket in one folder; the keeper starts it again when it dies. The
  * Scheduler is started last and ended first, so that it finds its services.
  *
- * Readiness is asked for with grpc.health.v1 over the parts' own sockets, every 20 ms while one
- * is starting, each time over a new connection with a short deadline. */
+ * A part says by itself that it is ready; from then on it is asked from time to time whether it is
+ * well, with grpc.health.v1 over its own socket, and killed when it has been deaf for long. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -27,10 +29,11 @@
 #include "up/keeper.h"
 
 #define STOP_GRACE_MS 10000
-#define HEALTH_EVERY_MS 20
 #define ACCOUNTS 200
 #define SUSPEND_EVERY 20
 #define DRONES 4000
+#define TEXT_(n) #n
+#define TEXT(n) TEXT_(n)
 
 /* What a user can set. */
 typedef struct up_options {
@@ -121,6 +124,7 @@ static int fill_parts(drone_keeper *k, const up_options *o, up_texts *t)
         drone_part *p = drone_keeper_add(k, part_names[i]);
         add_option(p, t->self, part_names[i]);
         add_option(p, "--dir", o->dir);
+        add_option(p, "--ready-fd", TEXT(DRONE_KEEPER_READY_FD));
     }
     if (o->listen)
         add_option(part_named(k, "scheduler"), "--listen", o->listen);
@@ -164,6 +168,36 @@ static int prepare_dir(const char *dir)
     return 0;
 }
 
+/* One `up` at a time on a folder: two would start each part twice. Returns the descriptor of the
+ * lock, which lasts as long as the process, or -1. */
+static int take_folder(const char *dir)
+{
+    char path[DRONE_PATH_MAX], owner[24];
+
+    snprintf(path, sizeof(path), "%s/up.lock", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        fprintf(stderr, "dronedelivery up: %s cannot be opened: %s\n", path, strerror(errno));
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        int len = snprintf(owner, sizeof(owner), "%d\n", (int)getpid());
+        if (ftruncate(fd, 0) == 0 && pwrite(fd, owner, (size_t)len, 0) == len)
+            return fd;
+        fprintf(stderr, "dronedelivery up: %s cannot be written: %s\n", path, strerror(errno));
+    } else {
+        ssize_t len = pread(fd, owner, sizeof(owner) - 1, 0);
+        owner[len > 0 ? len : 0] = '\0';
+        owner[strcspn(owner, "\n")] = '\0';
+        fprintf(stderr,
+                "dronedelivery up: %s is in use by another \"up\", process %s: stop that first, or "
+                "choose another folder with --dir\n",
+                dir, owner[0] ? owner : "unknown");
+    }
+    close(fd);
+    return -1;
+}
+
 static bool all_ready(const drone_keeper *k)
 {
     for (int i = 0; i < k->n_parts; i++)
@@ -180,25 +214,33 @@ static bool any_given_up(const drone_keeper *k)
     return false;
 }
 
-/* Asks the parts that are starting. Returns whether any still is. */
-static bool ask_starting(drone_keeper *k, const up_options *o)
+/* Asks the parts whose time has come whether they are well. */
+static void probe(drone_keeper *k, const up_options *o)
 {
-    bool starting = false;
-    for (int i = 0; i < k->n_parts; i++) {
-        drone_part *p = &k->parts[i];
+    drone_part *p;
+    while ((p = drone_keeper_probe_due(k, drone_keeper_now_ms())) != NULL) {
         char address[DRONE_PATH_MAX];
-        if (p->state != DRONE_PART_STARTING)
-            continue;
         const char *target = address;
         drone_default_address(o->dir, p->name, address, sizeof(address));
         if (o->listen && strcmp(p->name, "scheduler") == 0)
             target = o->listen;
-        if (drone_health_check(target))
-            drone_keeper_note_ready(k, p);
-        else
-            starting = true;
+        bool well = drone_health_check(target);
+        drone_keeper_note_probe(k, p, well, drone_keeper_now_ms());
     }
-    return starting;
+}
+
+/* Sleeps until a signal, a word of a part that starts, or the next thing to do. Returns whether it
+ * is to end. */
+static bool sleep_until_due(const drone_keeper *k, int signals)
+{
+    struct signalfd_siginfo info;
+    struct pollfd fds[1 + DRONE_KEEPER_PARTS_MAX] = { { .fd = signals, .events = POLLIN } };
+
+    for (int i = 0; i < k->n_parts; i++) /* poll() passes over what is negative */
+        fds[1 + i] = (struct pollfd){ .fd = k->parts[i].ready_fd, .events = POLLIN };
+    poll(fds, (nfds_t)(1 + k->n_parts), (int)drone_keeper_next_ms(k, drone_keeper_now_ms()));
+    return read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
+           (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT);
 }
 
 /* Until a signal, or until a part is given up. Returns the exit status. */
@@ -207,25 +249,19 @@ static int keep(drone_keeper *k, const up_options *o, int signals)
     bool announced = false;
 
     for (;;) {
-        struct signalfd_siginfo info;
-        struct pollfd pfd = { .fd = signals, .events = POLLIN };
         drone_keeper_start_due(k, drone_keeper_now_ms());
-        bool starting = ask_starting(k, o);
         if (!announced && all_ready(k)) {
             announced = true;
             printf("up: everything is ready in %s\n", o->dir);
             fflush(stdout);
         }
-        int64_t wait_ms = drone_keeper_next_ms(k, drone_keeper_now_ms());
-        if (starting && (wait_ms < 0 || wait_ms > HEALTH_EVERY_MS))
-            wait_ms = HEALTH_EVERY_MS;
-        if (poll(&pfd, 1, (int)wait_ms) > 0 &&
-            read(signals, &info, sizeof(info)) == (ssize_t)sizeof(info) &&
-            (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT))
+        if (sleep_until_due(k, signals))
             return DRONE_EXIT_OK;
+        drone_keeper_read_ready(k, drone_keeper_now_ms());
         drone_keeper_reap(k, drone_keeper_now_ms());
         if (any_given_up(k))
             return DRONE_EXIT_FAILURE;
+        probe(k, o);
     }
 }
 
@@ -246,22 +282,25 @@ static int run(const up_options *o)
     drone_keeper k;
     up_texts t = { .faults = NULL };
 
+    int status = DRONE_EXIT_FAILURE, lock = -1, signals = -1;
+
     drone_keeper_init(&k, say, NULL);
-    if (prepare_dir(o->dir) < 0 || fill_parts(&k, o, &t) < 0) {
-        free(t.faults);
-        return DRONE_EXIT_FAILURE;
-    }
-    int signals = open_signals();
+    if (prepare_dir(o->dir) < 0 || (lock = take_folder(o->dir)) < 0 || fill_parts(&k, o, &t) < 0)
+        goto out;
+    signals = open_signals();
     if (signals < 0) {
         fprintf(stderr, "dronedelivery up: signalfd: %s\n", strerror(errno));
-        free(t.faults);
-        return DRONE_EXIT_FAILURE;
+        goto out;
     }
-    int status = keep(&k, o, signals);
+    status = keep(&k, o, signals);
     drone_keeper_stop(&k, STOP_GRACE_MS);
     if (k.n_bad_ends > 0)
         status = DRONE_EXIT_FAILURE;
-    close(signals);
+out:
+    if (signals >= 0)
+        close(signals);
+    if (lock >= 0)
+        close(lock);
     free(t.faults);
     return status;
 }
@@ -269,7 +308,10 @@ static int run(const up_options *o)
 int drone_cmd_up(int argc, char **argv)
 {
     up_options o = {
-        .dir = "drone-data", .accounts = ACCOUNTS, .suspend_every = SUSPEND_EVERY, .drones = DRONES
+        .dir = DRONE_DIR_DEFAULT,
+        .accounts = ACCOUNTS,
+        .suspend_every = SUSPEND_EVERY,
+        .drones = DRONES,
     };
     const drone_option options[] = {
         { "--dir", "DIR", "folder of stores and sockets, made if missing; default drone-data",
@@ -290,8 +332,8 @@ int drone_cmd_up(int argc, char **argv)
         .command = "dronedelivery up",
         .operands = "",
         .summary = "Runs all of Drone Delivery on this machine, until SIGTERM or ^C.",
-        .examples = "dronedelivery up --dir /var/lib/drone\n"
-                    "dronedelivery up --dir /tmp/d --listen 127.0.0.1:7100\n",
+        .examples = "  dronedelivery up --dir /var/lib/drone\n"
+                    "  dronedelivery up --dir /tmp/d --listen 127.0.0.1:7100\n",
         .options = options,
         .n_options = sizeof(options) / sizeof(options[0]),
     };

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,6 +47,14 @@ static void await_death(const drone_part *p)
     assert_int_equal(waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOWAIT), 0);
 }
 
+/* Waits for what a child says, and lets the keeper read it. */
+static void await_word(drone_keeper *k, const drone_part *p, int64_t now)
+{
+    struct pollfd fd = { .fd = p->ready_fd, .events = POLLIN };
+    assert_int_equal(poll(&fd, 1, 20000), 1);
+    drone_keeper_read_ready(k, now);
+}
+
 static void test_pauses(void **state)
 {
     (void)state;
@@ -62,13 +71,15 @@ static void test_starts_again(void **state)
     int64_t now = 1000;
     (void)state;
     begin(&k);
-    drone_part *p = add_sh(&k, "one", "exec sleep 60");
+    drone_part *p = add_sh(&k, "one", "echo >&3; exec sleep 60");
     assert_int_equal(drone_keeper_next_ms(&k, now), 0);
     drone_keeper_start_due(&k, now);
     assert_int_equal(p->state, DRONE_PART_STARTING);
     assert_int_equal(drone_keeper_next_ms(&k, now), -1);
-    drone_keeper_note_ready(&k, p);
+    await_word(&k, p, now);
     assert_int_equal(p->state, DRONE_PART_READY);
+    assert_int_equal(p->ready_fd, -1);
+    assert_int_equal(drone_keeper_next_ms(&k, now), DRONE_KEEPER_PROBE_MS);
     for (int death = 1; death <= 10; death++) {
         kill(p->pid, SIGKILL);
         await_death(p);
@@ -92,13 +103,84 @@ static void test_starts_again(void **state)
     assert_false(p->given_up);
 }
 
+/* What ends by itself before it was ever ready would do so again. */
+static void test_gives_up_at_once(void **state)
+{
+    drone_keeper k;
+    (void)state;
+    begin(&k);
+    drone_part *p = add_sh(&k, "bad", "exit 7");
+    drone_keeper_start_due(&k, 0);
+    await_death(p);
+    drone_keeper_reap(&k, 0);
+    assert_true(p->given_up);
+    assert_int_equal(p->ready_fd, -1);
+    assert_non_null(strstr(events, "bad: ended with status 7 before it was ever ready, start 1"));
+}
+
+/* Once ready, nothing is hopeless; nor is it for one that somebody is in the way of. */
+static void test_ends_that_may_pass(void **state)
+{
+    drone_keeper k;
+    (void)state;
+    begin(&k);
+    drone_part *p = add_sh(&k, "weak", "echo >&3; exit 7");
+    for (int64_t now = 0, i = 0; i < 10; i++) {
+        drone_keeper_start_due(&k, now);
+        await_word(&k, p, now);
+        await_death(p);
+        drone_keeper_reap(&k, now);
+        assert_int_equal(p->state, DRONE_PART_WAITING);
+        now = p->due_ms;
+    }
+}
+
+/* One that closes the descriptor without a word is not ready. */
+static void test_says_nothing(void **state)
+{
+    drone_keeper k;
+    (void)state;
+    begin(&k);
+    drone_part *p = add_sh(&k, "dumb", "exec 3>&-; exec sleep 60");
+    drone_keeper_start_due(&k, 0);
+    await_word(&k, p, 0);
+    assert_int_equal(p->state, DRONE_PART_STARTING);
+    assert_int_equal(p->ready_fd, -1);
+    drone_keeper_stop(&k, 20000);
+}
+
+static void test_probes(void **state)
+{
+    drone_keeper k;
+    int64_t now = 0;
+    (void)state;
+    begin(&k);
+    drone_part *p = add_sh(&k, "deaf", "echo >&3; exec sleep 60");
+    drone_keeper_start_due(&k, now);
+    await_word(&k, p, now);
+    assert_null(drone_keeper_probe_due(&k, now + DRONE_KEEPER_PROBE_MS - 1));
+    for (int i = 1; i <= 7; i++) { /* never so many in a row */
+        now += DRONE_KEEPER_PROBE_MS;
+        assert_ptr_equal(drone_keeper_probe_due(&k, now), p);
+        drone_keeper_note_probe(&k, p, i % DRONE_KEEPER_PROBES_MAX == 0, now);
+        assert_null(drone_keeper_probe_due(&k, now));
+    }
+    assert_null(strstr(events, "killed"));
+    for (int i = p->probes_failed; i < DRONE_KEEPER_PROBES_MAX; i++)
+        drone_keeper_note_probe(&k, p, false, now);
+    await_death(p);
+    drone_keeper_reap(&k, now);
+    assert_non_null(strstr(events, "deaf: has not answered 3 health checks in a row: killed"));
+    assert_int_equal(p->state, DRONE_PART_WAITING);
+}
+
 static void test_gives_up_what_never_was_ready(void **state)
 {
     drone_keeper k;
     int64_t now = 0;
     (void)state;
     begin(&k);
-    drone_part *p = add_sh(&k, "bad", "exit 7");
+    drone_part *p = add_sh(&k, "bad", "exit 75");
     for (int i = 0; i < DRONE_KEEPER_FALSE_STARTS_MAX; i++) {
         assert_false(p->given_up);
         drone_keeper_start_due(&k, now);
@@ -109,7 +191,7 @@ static void test_gives_up_what_never_was_ready(void **state)
     assert_true(p->given_up);
     assert_int_equal(p->state, DRONE_PART_STOPPED);
     assert_int_equal(drone_keeper_next_ms(&k, now), -1);
-    assert_non_null(strstr(events, "bad: ended with status 7 before it was ever ready, 3 times"));
+    assert_non_null(strstr(events, "bad: ended with status 75 before it was ever ready, start 3"));
 }
 
 static void test_program_that_is_missing(void **state)
@@ -163,6 +245,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pauses),
         cmocka_unit_test(test_starts_again),
+        cmocka_unit_test(test_gives_up_at_once),
+        cmocka_unit_test(test_ends_that_may_pass),
+        cmocka_unit_test(test_says_nothing),
+        cmocka_unit_test(test_probes),
         cmocka_unit_test(test_gives_up_what_never_was_ready),
         cmocka_unit_test(test_program_that_is_missing),
         cmocka_unit_test(test_stops_in_order),

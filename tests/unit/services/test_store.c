@@ -241,7 +241,7 @@ static void test_second_process(void **state)
 {
     const test_dir *dir = *state;
     drone_store *store = test_open(dir, &schema);
-    assert_refused(dir->path, &schema, TERN_FAILED_PRECONDITION, "is in use");
+    assert_refused(dir->path, &schema, TERN_ABORTED, "is in use");
     drone_store_close(store);
     drone_store_close(test_open(dir, &schema));
 }
