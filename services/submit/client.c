@@ -26,6 +26,8 @@ typedef struct row_call {
     const drone_client *client;
     int64_t deadline_ms;
     int64_t repeats;
+    bool accepted;      /* there was an answer to schedule */
+    tern_status failed; /* the last call that ended without a verdict */
     char key[DRONE_ROW_ID_SIZE], cancel_key[DRONE_ROW_ID_SIZE], update_key[DRONE_ROW_ID_SIZE];
     char account_id[DRONE_ROW_ID_SIZE], user_id[DRONE_ROW_ID_SIZE], package_id[DRONE_ROW_ID_SIZE];
     char tag[DRONE_ROW_TAG_SIZE];
@@ -185,11 +187,16 @@ static tern_code call(row_call *r, row_method method, bool wait,
         tern_call_options options = TERN_CALL_OPTIONS_INIT;
         if (left_ms <= 0)
             return tern_status_set(reterr, TERN_DEADLINE_EXCEEDED,
-                                   "no answer in time; nothing is lost, ask again later");
+                                   "no verdict within %lld s; %s%s%.400s",
+                                   (long long)r->client->patience_ms / 1000,
+                                   r->failed.code ? "the last failure: " : "it is on its way",
+                                   r->failed.code ? tern_code_name(r->failed.code) : "",
+                                   r->failed.code ? r->failed.message : "");
         options.timeout_ms = left_ms < CALL_TIMEOUT_MS ? left_ms : CALL_TIMEOUT_MS;
         tern_code code = method(r, &options, wait, ret, reterr);
         if (code == TERN_OK) {
             int state = (int)(*ret)->state;
+            r->accepted = true;
             if (!wait || state == DRONE__SCHEDULER__V1__STATE__STATE_SCHEDULED ||
                 state == DRONE__SCHEDULER__V1__STATE__STATE_COMPENSATED ||
                 state == DRONE__SCHEDULER__V1__STATE__STATE_CANCELLED ||
@@ -198,6 +205,8 @@ static tern_code call(row_call *r, row_method method, bool wait,
             drone__scheduler__v1__delivery_status__free_unpacked(*ret, NULL);
         } else if (!undecided(code)) {
             return code;
+        } else if (reterr && (code != TERN_DEADLINE_EXCEEDED || !r->failed.code)) {
+            r->failed = *reterr; /* a deadline says less than what came before it */
         }
         int64_t pause_ms = drone_backoff_ms(PAUSE_MS, PAUSE_MS_MAX, n, drone_random());
         struct timespec pause = { .tv_sec = 0, .tv_nsec = pause_ms * 1000000 };
@@ -223,12 +232,15 @@ static drone_end end_of(const Drone__Scheduler__V1__DeliveryStatus *d)
 }
 
 /* Takes the answer of a call into *ret. */
-static void take(drone_sent *ret, tern_code code, Drone__Scheduler__V1__DeliveryStatus *d)
+static void take(const row_call *r, drone_sent *ret, tern_code code,
+                 Drone__Scheduler__V1__DeliveryStatus *d)
 {
-    if (code != TERN_OK) {
-        ret->end = code == TERN_DEADLINE_EXCEEDED ? DRONE_END_UNDECIDED : DRONE_END_REFUSED;
+    if (code == TERN_DEADLINE_EXCEEDED)
+        ret->end = r->accepted ? DRONE_END_UNDECIDED : DRONE_END_UNANSWERED;
+    else if (code != TERN_OK)
+        ret->end = DRONE_END_REFUSED;
+    if (code != TERN_OK)
         return;
-    }
     ret->end = end_of(d);
     drone__scheduler__v1__delivery_status__free_unpacked(d, NULL);
 }
@@ -239,7 +251,7 @@ static void cancel_at_once(row_call *r, drone_sent *ret)
     tern_code code = call(r, schedule, false, &d, &ret->status);
 
     if (code != TERN_OK) {
-        take(ret, code, NULL);
+        take(r, ret, code, NULL);
         return;
     }
     drone__scheduler__v1__delivery_status__free_unpacked(d, NULL);
@@ -247,7 +259,7 @@ static void cancel_at_once(row_call *r, drone_sent *ret)
     /* It had failed by itself already: then it is a matter of waiting. */
     if (code == TERN_FAILED_PRECONDITION)
         code = call(r, get, true, &d, &ret->status);
-    take(ret, code, d);
+    take(r, ret, code, d);
 }
 
 /* What follows once it is scheduled. */
@@ -261,7 +273,7 @@ static void follow(row_call *r, drone_sent *ret)
     /* Refused: it stays as it was. */
     if (code == TERN_FAILED_PRECONDITION)
         code = call(r, get, true, &d, &ret->status);
-    take(ret, code, d);
+    take(r, ret, code, d);
 }
 
 void drone_client_send(const drone_client *c, const drone_row *row, drone_sent *ret)
@@ -278,7 +290,7 @@ void drone_client_send(const drone_client *c, const drone_row *row, drone_sent *
         cancel_at_once(&r, ret);
     } else {
         tern_code code = call(&r, schedule, true, &d, &ret->status);
-        take(ret, code, d);
+        take(&r, ret, code, d);
         if (code == TERN_OK)
             ret->us = (uint64_t)(monotonic_us() - began_us);
         if (ret->plan != DRONE_PLAN_KEEP &&

@@ -20,7 +20,8 @@ typedef enum drone_end {
     DRONE_END_CANCELLED,
     DRONE_END_PARKED,
     DRONE_END_REFUSED,   /* not accepted: the reason is in the result */
-    DRONE_END_UNDECIDED, /* accepted or not, no final state before the deadline */
+    DRONE_END_UNDECIDED,  /* accepted, no final state before the deadline */
+    DRONE_END_UNANSWERED, /* nobody said whether it is accepted */
     DRONE_N_ENDS
 } drone_end;
 
@@ -51,7 +52,7 @@ typedef struct drone_sent {
     bool updated;    /* an update was accepted and carried out */
     int64_t repeats; /* calls beyond the first of each kind */
     uint64_t us;     /* from sending it to its scheduled, compensated or parked; 0: not measured */
-    tern_status status; /* of REFUSED and UNDECIDED */
+    tern_status status; /* of REFUSED, UNDECIDED and UNANSWERED */
 } drone_sent;
 
 /* What is planned for row `line`: the same for the same seed. Pure. */

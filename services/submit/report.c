@@ -74,6 +74,8 @@ void drone_report_print(const drone_report *r, FILE *to)
     row(to, "  parked", r->ends[DRONE_END_PARKED]);
     if (r->ends[DRONE_END_UNDECIDED] > 0)
         row(to, "  undecided", r->ends[DRONE_END_UNDECIDED]);
+    if (r->ends[DRONE_END_UNANSWERED] > 0)
+        row(to, "unanswered", r->ends[DRONE_END_UNANSWERED]);
     if (r->updated > 0)
         row(to, "rescheduled", r->updated);
     if (r->ends[DRONE_END_REFUSED] > 0)
@@ -98,12 +100,13 @@ void drone_report_print_json(const drone_report *r, FILE *to)
     fprintf(to,
             "{\"accepted\":%" PRIu64 ",\"by_drone\":%" PRIu64 ",\"by_transport\":%" PRIu64
             ",\"compensated\":%" PRIu64 ",\"cancelled\":%" PRIu64 ",\"parked\":%" PRIu64
-            ",\"undecided\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"bad_lines\":%" PRIu64
-            ",\"rescheduled\":%" PRIu64 ",\"repeats\":%" PRIu64 ",",
+            ",\"undecided\":%" PRIu64 ",\"unanswered\":%" PRIu64 ",\"refused\":%" PRIu64
+            ",\"bad_lines\":%" PRIu64 ",\"rescheduled\":%" PRIu64 ",\"repeats\":%" PRIu64 ",",
             drone_report_ended(r) + r->ends[DRONE_END_UNDECIDED], r->ends[DRONE_END_BY_DRONE],
             r->ends[DRONE_END_BY_TRANSPORT], r->ends[DRONE_END_COMPENSATED],
             r->ends[DRONE_END_CANCELLED], r->ends[DRONE_END_PARKED], r->ends[DRONE_END_UNDECIDED],
-            r->ends[DRONE_END_REFUSED], r->bad_lines, r->updated, r->repeats);
+            r->ends[DRONE_END_UNANSWERED], r->ends[DRONE_END_REFUSED], r->bad_lines, r->updated,
+            r->repeats);
     if (r->calls_known)
         fprintf(to,
                 "\"calls\":%" PRId64 ",\"retries\":%" PRId64 ",\"breaker_openings\":%" PRId64 ",",

@@ -34,7 +34,11 @@
 #define LEAD_S 60
 #define LOOK_MS 100
 #define LOOK_TIMEOUT_MS 100
+/* Lines told of on stderr, of each kind; further ones are only counted. */
 #define BAD_LINES_SHOWN 50
+#define FAILURES_SHOWN 50
+/* How long the Scheduler may take to be there at the start. */
+#define READY_WAIT_MS 5000
 
 typedef struct submit_options {
     const char *dir, *target, *account, *run;
@@ -48,7 +52,7 @@ typedef struct submit_work {
     pthread_mutex_t lock; /* of the reader, and of messages */
     drone_reader *reader; /* NULL: rows are generated */
     uint64_t n_generate, next;
-    uint64_t bad_lines;
+    uint64_t bad_lines, failures;
     bool read_failed;
     atomic_ullong n_done;
     atomic_int n_threads;  /* that still run */
@@ -99,6 +103,23 @@ static bool next_row(submit_work *w, drone_row *ret)
     }
 }
 
+/* Tells of a row that nobody accepted, or that has no final state. With the lock held. */
+static void tell_failure(submit_work *w, const drone_row *row, const drone_sent *sent)
+{
+    char text[TERN_STATUS_MESSAGE_MAX + 64];
+    const char *what = sent->end == DRONE_END_REFUSED     ? "refused"
+                       : sent->end == DRONE_END_UNDECIDED ? "accepted, but undecided"
+                                                          : "unanswered";
+
+    if (++w->failures > FAILURES_SHOWN + 1)
+        return;
+    snprintf(text, sizeof(text), "%s: %s: %s", what, tern_code_name(sent->status.code),
+             sent->status.message);
+    complain(w, row->line,
+             w->failures <= FAILURES_SHOWN ? text
+                                           : "failed as well; further ones are only counted");
+}
+
 static void *work(void *arg)
 {
     submit_work *w = arg;
@@ -109,18 +130,13 @@ static void *work(void *arg)
     pthread_mutex_lock(&w->lock);
     while (next_row(w, &row)) {
         drone_sent sent;
-        char text[TERN_STATUS_MESSAGE_MAX + 64];
         pthread_mutex_unlock(&w->lock);
         drone_client_send(&w->client, &row, &sent);
         drone_report_add(&mine, &sent);
         atomic_fetch_add(&w->n_done, 1);
         pthread_mutex_lock(&w->lock);
-        if (sent.end != DRONE_END_REFUSED && sent.end != DRONE_END_UNDECIDED)
-            continue;
-        snprintf(text, sizeof(text), "%s: %s: %s",
-                 sent.end == DRONE_END_REFUSED ? "refused" : "undecided",
-                 tern_code_name(sent.status.code), sent.status.message);
-        complain(w, row.line, text);
+        if (sent.end >= DRONE_END_REFUSED)
+            tell_failure(w, &row, &sent);
     }
     drone_report_merge(&w->report, &mine);
     pthread_mutex_unlock(&w->lock);
@@ -239,6 +255,31 @@ static int open_channel(const char *dir, const char *name, const char *target, t
     return -1;
 }
 
+/* Waits for the Scheduler. Returns 0, or -1: then it was said on stderr. */
+static int await_scheduler(tern_channel *scheduler, const submit_options *o)
+{
+    Drone__Scheduler__V1__GetStatsRequest req = DRONE__SCHEDULER__V1__GET_STATS_REQUEST__INIT;
+    Drone__Scheduler__V1__Stats *s;
+    tern_call_options options = TERN_CALL_OPTIONS_INIT;
+    tern_status status;
+
+    options.wait_for_ready = true;
+    options.timeout_ms = o->patience_s * 1000 < READY_WAIT_MS ? o->patience_s * 1000
+                                                              : READY_WAIT_MS;
+    if (drone_scheduler_v1_scheduler_service_get_stats(scheduler, &options, &req, &s, &status) ==
+        TERN_OK) {
+        drone__scheduler__v1__stats__free_unpacked(s, NULL);
+        return 0;
+    }
+    fprintf(stderr, "dronedelivery submit: the Scheduler does not answer: %s: %s; ",
+            tern_code_name(status.code), status.message);
+    if (o->target)
+        fprintf(stderr, "is --target right?\n");
+    else
+        fprintf(stderr, "start the system with \"dronedelivery up --dir %s\"\n", o->dir);
+    return -1;
+}
+
 /* Opens the file and finds its first time. Returns the number of rows, or -1. */
 static int64_t open_file(const char *path, submit_work *w, int64_t *ret_first_ms)
 {
@@ -262,9 +303,7 @@ static int finish(submit_work *w, const submit_options *o, const lookout *l)
         drone_report_print_json(&w->report, stdout);
     else
         drone_report_print(&w->report, stdout);
-    bool all_well = w->bad_lines == 0 && !w->read_failed &&
-                    w->report.ends[DRONE_END_REFUSED] == 0 &&
-                    w->report.ends[DRONE_END_UNDECIDED] == 0;
+    bool all_well = w->bad_lines == 0 && !w->read_failed && w->failures == 0;
     return all_well ? DRONE_EXIT_OK : DRONE_EXIT_FAILURE;
 }
 
@@ -297,10 +336,13 @@ static int run(const submit_options *o, const char *path)
     if (total >= 0 && open_channel(o->dir, "scheduler", o->target, &w->client.channel) == 0 &&
         (o->target || open_channel(o->dir, "supervisor", NULL, &l.supervisor) == 0)) {
         l.scheduler = w->client.channel;
+        if (await_scheduler(l.scheduler, o) < 0)
+            goto out;
         drone_progress_init(&w->progress, (uint64_t)total, o->no_progress);
         if (run_threads(w, &l, o->in_flight) == 0)
             status = finish(w, o, &l);
     }
+out:
     tern_channel_free(w->client.channel);
     tern_channel_free(l.supervisor);
     drone_reader_free(w->reader);
@@ -311,7 +353,7 @@ static int run(const submit_options *o, const char *path)
 
 int drone_cmd_submit(int argc, char **argv)
 {
-    submit_options o = { .dir = "drone-data",
+    submit_options o = { .dir = DRONE_DIR_DEFAULT,
                          .in_flight = IN_FLIGHT,
                          .seed = 1,
                          .accounts = ACCOUNTS,
@@ -353,8 +395,8 @@ int drone_cmd_submit(int argc, char **argv)
         .summary =
             "Sends the deliveries of a file, many at once, and tells what became of them. The "
             "file's times are shifted so that the first one is now.",
-        .examples = "dronedelivery submit --dir /tmp/drones trips.csv\n"
-                    "dronedelivery submit --dir /tmp/drones --in-flight 200 --generate 10000\n",
+        .examples = "  dronedelivery submit --dir /tmp/drones trips.csv\n"
+                    "  dronedelivery submit --dir /tmp/drones --in-flight 200 --generate 10000\n",
         .options = options,
         .n_options = sizeof(options) / sizeof(options[0]),
         .operands_min = 0,

@@ -151,7 +151,8 @@ static void test_report(void **state)
     fclose(f);
     assert_non_null(strstr(text,
                            "\"accepted\":22,\"by_drone\":1,\"by_transport\":2,\"compensated\":3,"
-                           "\"cancelled\":4,\"parked\":5,\"undecided\":7,\"refused\":6"));
+                           "\"cancelled\":4,\"parked\":5,\"undecided\":7,\"unanswered\":8,"
+                           "\"refused\":6"));
     assert_non_null(strstr(text, "\"workflows_per_s\":7.5"));
     free(r);
 }
