@@ -30,7 +30,9 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
     tern__breaker_ticket ticket;
     tern__transport *t;
     int64_t delay = 0;
-    const tern__connect_wait wait = { c->deadline, c->context, c->opts->wait_for_ready };
+    const tern__connect_wait wait = { .deadline = c->deadline,
+                                      .context = c->context,
+                                      .wait_for_ready = c->opts->wait_for_ready };
 
     if ((*ret = tern__call_admit(c, &ticket)) != TERN_OK)
         return TERN__RETRY_STOP;

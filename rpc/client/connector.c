@@ -15,6 +15,7 @@ struct tern__connector {
     pthread_cond_t ended;
     tern__subchannel *sc;
     tern__list waiting;
+    bool wanted;          /* an attempt, even if nobody waits */
     bool runs;            /* the thread */
     tern_context context; /* cancelled to stop it */
 };
@@ -75,11 +76,13 @@ static void answer(tern__connector *c, tern__transport *t, const tern_status *wh
     }
 }
 
-/* True while somebody waits; else the thread is to end, and has said so. */
+/* True while there is something to do; else the thread is to end, and has said so. */
 static bool go_on(tern__connector *c)
 {
     pthread_mutex_lock(&c->lock);
-    bool more = !tern__list_empty(&c->waiting) && tern_context_error(&c->context) == TERN_OK;
+    bool more = (c->wanted || !tern__list_empty(&c->waiting)) &&
+                tern_context_error(&c->context) == TERN_OK;
+    c->wanted = false;
     if (!more) {
         c->runs = false;
         pthread_cond_broadcast(&c->ended);
@@ -88,10 +91,20 @@ static bool go_on(tern__connector *c)
     return more;
 }
 
+static bool somebody_waits(tern__connector *c)
+{
+    pthread_mutex_lock(&c->lock);
+    bool some = !tern__list_empty(&c->waiting);
+    pthread_mutex_unlock(&c->lock);
+    return some;
+}
+
 static void *run(void *arg)
 {
     tern__connector *c = arg;
-    const tern__connect_wait wait = { TERN__TIME_NEVER, &c->context, false };
+    const tern__connect_wait wait = { .deadline = TERN__TIME_NEVER,
+                                      .context = &c->context,
+                                      .is_connector = true };
     while (go_on(c)) {
         tern__transport *t = NULL;
         tern_status why = { .code = TERN_OK };
@@ -100,7 +113,8 @@ static void *run(void *arg)
             tern__transport_unref(t);
         } else {
             answer(c, NULL, &why);
-            tern__context_sleep(&c->context, tern__subchannel_retry_at(c->sc));
+            if (somebody_waits(c)) /* and insists */
+                tern__context_sleep(&c->context, tern__subchannel_retry_at(c->sc));
         }
     }
     return NULL;
@@ -119,28 +133,49 @@ static int start_thread(tern__connector *c)
     return -rv;
 }
 
-int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op)
+/* The subchannel's connector, made if need be. NULL: out of memory. */
+static tern__connector *connector_of(tern__subchannel *sc)
 {
-    int rv = 0;
     pthread_mutex_lock(&sc->lock);
     if (!sc->connector)
         sc->connector = connector_new(sc);
     tern__connector *c = sc->connector;
     pthread_mutex_unlock(&sc->lock);
+    return c;
+}
+
+/* With the lock held. */
+static int wake(tern__connector *c)
+{
+    int rv = c->runs ? 0 : start_thread(c);
+    c->runs |= rv == 0;
+    return rv;
+}
+
+int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op)
+{
+    tern__connector *c = connector_of(sc);
     if (!c)
         return -ENOMEM;
     pthread_mutex_lock(&c->lock);
     tern__list_append(&c->waiting, &op->node);
-    if (!c->runs) {
-        c->runs = true;
-        rv = start_thread(c);
-        if (rv) {
-            c->runs = false;
-            tern__list_remove(&op->node);
-        }
-    }
+    int rv = wake(c);
+    if (rv)
+        tern__list_remove(&op->node);
     pthread_mutex_unlock(&c->lock);
     return rv;
+}
+
+bool tern__connector_carry_on(tern__subchannel *sc)
+{
+    tern__connector *c = connector_of(sc);
+    if (!c)
+        return false;
+    pthread_mutex_lock(&c->lock);
+    bool good = wake(c) == 0;
+    c->wanted |= good;
+    pthread_mutex_unlock(&c->lock);
+    return good;
 }
 
 bool tern__connector_cancel(tern__subchannel *sc, tern__connect_op *op)

@@ -1,5 +1,5 @@
-/* Connecting for calls that must not block: a thread for each subchannel, that lives while somebody
- * waits for a connection. */
+/* Connecting for calls that must not block, and for those whose time was too short: a thread for
+ * each subchannel, that lives while somebody waits for a connection or an attempt is to be made. */
 #ifndef TERN__CLIENT_CONNECTOR_H
 #define TERN__CLIENT_CONNECTOR_H
 
@@ -22,6 +22,8 @@ typedef struct tern__connect_op {
 
 /* Waits for a connection; op->done() follows. 0 or -errno: no thread, no memory. */
 int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op);
+/* Makes one attempt, whoever waits for it or not. False: no memory or no thread for it. */
+bool tern__connector_carry_on(tern__subchannel *sc);
 /* Waits no longer: true when done() will not be called any more. */
 bool tern__connector_cancel(tern__subchannel *sc, tern__connect_op *op);
 /* Stops its thread. NULL is fine. */

@@ -95,7 +95,9 @@ void tern__stream_rewind(tern_stream *st)
 static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_send,
                                   tern_status *reterr)
 {
-    const tern__connect_wait wait = { st->deadline, st->context, st->opts->wait_for_ready };
+    const tern__connect_wait wait = { .deadline = st->deadline,
+                                      .context = st->context,
+                                      .wait_for_ready = st->opts->wait_for_ready };
     for (unsigned i = 0;; i++) {
         tern_code code = tern__subchannel_get(&st->ch->sub, &wait, &st->t, reterr);
         if (code != TERN_OK)

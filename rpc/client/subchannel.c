@@ -1,6 +1,6 @@
 /* See subchannel.h. One caller connects, the others wait for it on `changed`. A caller whose own
  * deadline ends before the attempt does gives the work up without a backoff; the next in line
- * begins anew. */
+ * begins anew, or, if nobody waits, the connector does. */
 #include "client/subchannel.h"
 
 #include <stdio.h>
@@ -121,6 +121,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     tern_status why;
     why.message[0] = '\0';
     sc->connecting = true;
+    sc->handed_over &= !wait->is_connector;
     const tern__upkeep_options upkeep = sc->upkeep;
     pthread_mutex_unlock(&sc->lock);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
@@ -145,6 +146,8 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         sc->last_error = why;
         sc->last_error.code = TERN_UNAVAILABLE;
         pause = sc->retry_at - now;
+    } else {
+        sc->cut_short = true;
     }
     if (reterr)
         *reterr = why;
@@ -203,7 +206,7 @@ static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, 
         tern_code code = expired(sc, wait, reterr);
         if (code != TERN_OK)
             return code;
-        if (sc->connecting) {
+        if (sc->connecting || (sc->handed_over && !wait->is_connector)) {
             wait_changed(sc, wait->deadline);
             if (sc->failed && !sc->connecting && !sc->conns.n && !wait->wait_for_ready) {
                 if (reterr)
@@ -257,6 +260,15 @@ static tern_code get_slow_place(tern__subchannel *sc, const tern__connect_wait *
     return code;
 }
 
+/* There is no connector: the next call tries by itself. */
+static void take_back(tern__subchannel *sc)
+{
+    pthread_mutex_lock(&sc->lock);
+    sc->handed_over = false;
+    pthread_cond_broadcast(&sc->changed);
+    pthread_mutex_unlock(&sc->lock);
+}
+
 tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *wait,
                                tern__transport **ret, tern_status *reterr)
 {
@@ -271,9 +283,14 @@ tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *w
             tern__context_listen(wait->context, &link.listener);
         pthread_mutex_lock(&sc->lock);
         code = get_slow_place(sc, wait, ret, reterr);
+        bool carry_on = sc->cut_short && !sc->connecting && !sc->conns.n && !sc->handed_over;
+        sc->cut_short = false;
+        sc->handed_over = (sc->handed_over && !wait->is_connector) || carry_on;
         pthread_mutex_unlock(&sc->lock);
         if (wait->context)
             tern__context_unlisten(wait->context, &link.listener);
+        if (carry_on && !tern__connector_carry_on(sc))
+            take_back(sc);
         return code;
     }
     *ret = tern__transport_ref(t);

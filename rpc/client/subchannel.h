@@ -1,6 +1,8 @@
 /* A subchannel: one target, its addresses, and the connection to one of them (pick_first), or
  * several where one is not enough (scaling.h). It connects when a call needs it, in the calling
- * thread, and pauses after failures (connection-backoff.md).
+ * thread, and pauses after failures (connection-backoff.md). An attempt that takes longer than its
+ * call begins anew on a thread of its own, with all the time that connecting may take: calls with
+ * short deadlines must not keep each other from ever getting connected.
  *
  * States: idle → connecting → ready; connecting → failed (backoff) → connecting. A connection that
  * ends makes it idle again: the next call connects at once. */
@@ -33,6 +35,8 @@ typedef struct tern__subchannel {
     tern__upkeep_options upkeep; /* keepalive_time grows when a server finds it too short */
     tern__connections conns;  /* none unless ready; mostly one */
     bool connecting;
+    bool cut_short;           /* the newest attempt ended with its caller's patience */
+    bool handed_over;         /* the connector is about to begin anew */
     bool failed;              /* in backoff until retry_at */
     int64_t retry_at;
     tern__backoff backoff;
@@ -60,6 +64,7 @@ typedef struct tern__connect_wait {
     int64_t deadline; /* ns */
     tern_context *context;
     bool wait_for_ready;
+    bool is_connector; /* connector.h: nobody begins in its place */
 } tern__connect_wait;
 tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *wait,
                                tern__transport **ret, tern_status *reterr);
