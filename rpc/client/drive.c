@@ -54,6 +54,28 @@ static const char *end_of(const tern__transport *t)
                          "port expect TLS?)";
 }
 
+/* Whether the first bytes are of another protocol, and of which; SETTINGS begin with a length, whose
+ * high byte is no letter. */
+static bool is_no_http2(const tern__transport *t, const uint8_t *buf, size_t n, char why[320])
+{
+    enum { LINE_MAX_SHOWN = 60 };
+    int line = 0;
+    if (t->ready)
+        return false;
+    if (!t->sock.tls && tern__tls_is_alert(buf, n)) {
+        strcpy(why, "this port takes TLS only (the channel's option `tls`)");
+        return true;
+    }
+    while ((size_t)line < n && line < LINE_MAX_SHOWN && buf[line] >= ' ' && buf[line] <= '~')
+        line++;
+    if (line < 4)
+        return false;
+    bool http1 = line > 5 && memcmp(buf, "HTTP/", 5) == 0;
+    snprintf(why, 320, "it does not speak %s on this port: it said \"%.*s\"",
+             http1 ? "HTTP/2, which gRPC needs, but HTTP/1" : "HTTP/2", line, (const char *)buf);
+    return true;
+}
+
 /* Handles the result of a read; true while the connection lives. */
 static bool take_in(tern__transport *t, const uint8_t *buf, long n)
 {
@@ -69,8 +91,8 @@ static bool take_in(tern__transport *t, const uint8_t *buf, long n)
         tern__transport_die(t, why);
         return false;
     }
-    if (!t->ready && !t->sock.tls && tern__tls_is_alert(buf, (size_t)n)) {
-        tern__transport_die(t, "this port takes TLS only (the channel's option `tls`)");
+    if (is_no_http2(t, buf, (size_t)n, why)) {
+        tern__transport_die(t, why);
         return false;
     }
     int64_t now = tern__clock_now();
@@ -120,8 +142,13 @@ void tern__drive_flush(tern__transport *t)
             break;
     }
     tern__buf_trim(&t->out, OUT_KEEP_BYTES);
-    if (!t->dead && !tern__h2_alive(t->h2))
-        tern__transport_die(t, "the connection has ended");
+    if (!t->dead && !tern__h2_alive(t->h2)) {
+        char why[320] = "the connection has ended";
+        const char *reason = tern__h2_error_text(t->h2);
+        if (reason[0])
+            snprintf(why, sizeof why, "the HTTP/2 session with the server failed: %.256s", reason);
+        tern__transport_die(t, why);
+    }
 }
 
 /* What was read may have left something to say: acknowledgements, window updates, the end. */

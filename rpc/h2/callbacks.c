@@ -3,9 +3,12 @@
  * stream. */
 #include "h2/callbacks.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <tern/limits.h>
+
+#include "wire/status.h"
 
 /* What a header field counts beside name and value (RFC 9113, 6.5.2). */
 #define FIELD_OVERHEAD 32u
@@ -163,9 +166,20 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
     return why ? tern__h2_breach(h2, why) : 0;
 }
 
+/* The session ends because of what the peer sent: nghttp2 has put the reason into the GOAWAY. */
+static void keep_reason(tern__h2 *h2, const nghttp2_goaway *goaway)
+{
+    if (goaway->error_code && !h2->error[0])
+        snprintf(h2->error, sizeof h2->error, "%s%s%.*s", tern__h2_error_name(goaway->error_code),
+                 goaway->opaque_data_len ? ": " : "", (int)goaway->opaque_data_len,
+                 goaway->opaque_data_len ? (const char *)goaway->opaque_data : "");
+}
+
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
     tern__h2 *h2 = user;
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        keep_reason(h2, &frame->goaway);
     if (!h2->server)
         return 0;
     h2->payload_sent |= frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;

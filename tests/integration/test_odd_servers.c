@@ -327,12 +327,68 @@ static void test_mutated(void **state)
     }
 }
 
+typedef struct talker {
+    int listen_fd;
+    const char *words;
+} talker;
+
+/* Says its words to the first client, and waits until that has gone. */
+static void *talk(void *arg)
+{
+    const talker *t = arg;
+    char bytes[4096];
+    int fd = accept(t->listen_fd, NULL, NULL);
+    send(fd, t->words, strlen(t->words), MSG_NOSIGNAL);
+    shutdown(fd, SHUT_WR);
+    while (recv(fd, bytes, sizeof bytes, 0) > 0)
+        ;
+    close(fd);
+    return NULL;
+}
+
+/* A server of another protocol: the status says so, and what it said. */
+static void speaks_otherwise(const char *words, const char *expected)
+{
+    char target[64];
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
+    uint16_t port;
+    int listen_fd = raw_listen(&port);
+    options.breaker.disabled = options.retry.disabled = true;
+    opts.timeout_ms = PATIENCE_MS;
+    snprintf(target, sizeof target, "ipv4:127.0.0.1:%u", port);
+    tern_channel *ch = probe_channel_with(target, &options);
+    talker t = { .listen_fd = listen_fd, .words = words };
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, talk, &t), 0);
+    assert_int_equal(probe_echo(ch, &opts, "x", &st), TERN_UNAVAILABLE);
+    if (!strstr(st.message, expected))
+        fail_msg("no \"%s\" in \"%s\"", expected, st.message);
+    tern_channel_free(ch);
+    pthread_join(thread, NULL);
+    close(listen_fd);
+}
+
+static void test_other_protocols(void **state)
+{
+    (void)state;
+    speaks_otherwise("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+                     "it does not speak HTTP/2, which gRPC needs, but HTTP/1 on this port: it said "
+                     "\"HTTP/1.1 400 Bad Request\"");
+    speaks_otherwise("SSH-2.0-OpenSSH_9.2\r\n",
+                     "it does not speak HTTP/2 on this port: it said \"SSH-2.0-OpenSSH_9.2\"");
+    speaks_otherwise("\x15\x03\x01\x02\x02\x46", "this port takes TLS only");
+    speaks_otherwise("\x01\x02\x03 of no protocol that anybody knows",
+                     "the HTTP/2 session with the server failed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unusual), cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_wrong),   cmocka_unit_test(test_endless),
         cmocka_unit_test(test_mutated),
+        cmocka_unit_test(test_other_protocols),
     };
     return cmocka_run_group_tests_name("odd servers", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
  * what an option is good for depends on the subcommand. */
 #include "tools/tern/options.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,9 +76,10 @@ int cli_parse_duration(const char *text, int64_t *ret_ms)
 /* Reads "4194304", "64k", "16M" or "1G" (powers of 1024). */
 static int parse_size(const char *text, int64_t *ret)
 {
-    static const char units[] = "kMG";
+    static const char units[] = "kmg";
     size_t digits = strspn(text, "0123456789");
-    const char *unit = text[digits] == '\0' ? NULL : strchr(units, text[digits]);
+    const char *unit =
+        text[digits] == '\0' ? NULL : strchr(units, tolower((unsigned char)text[digits]));
     int64_t value;
     if (cli_parse_i64(text, digits, &value) != 0 || value < 1 || value > INT32_MAX) {
         return -1;

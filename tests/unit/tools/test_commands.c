@@ -170,6 +170,31 @@ static void options_stand_anywhere_and_in_both_forms(void **state)
     assert_string_equal(o.args.items[1], "--proto");
 }
 
+/* Units in whatever case people write them. */
+static void sizes(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t bytes; /* 0: refused */
+    } cases[] = { { "1", 1 },          { "1k", 1024 },     { "1K", 1024 },
+                  { "16m", 16 << 20 }, { "16M", 16 << 20 }, { "1g", 1 << 30 },
+                  { "1G", 1 << 30 },   { "2G", 0 },        { "0", 0 },
+                  { "1kk", 0 },        { "k", 0 },         { "-1", 0 },
+                  { "1.5k", 0 },       { "1 k", 0 },       { "9999999999999999999", 0 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cli_options o;
+        cli_error e = { .text = "" };
+        char text[32];
+        snprintf(text, sizeof(text), "%s", cases[i].text);
+        char *argv[] = { (char[]){ "--max-receive" }, text };
+        int rv = cli_options_parse(&cli_commands[0], 2, argv, &o, &e);
+        assert_int_equal(rv == 0, cases[i].bytes != 0);
+        if (rv == 0)
+            assert_int_equal(o.receive_bytes_max, cases[i].bytes);
+    }
+}
+
 #define SCHEMA " -I " TEST_FOLDER " --proto mapping.proto --proto mapping2.proto"
 
 static void list_shows_services_and_methods(void **state)
@@ -362,6 +387,7 @@ int main(void)
         cmocka_unit_test(help_and_version_go_to_standard_output),
         cmocka_unit_test(wrong_usage_says_what_would_be_right),
         cmocka_unit_test(durations_are_read),
+        cmocka_unit_test(sizes),
         cmocka_unit_test(options_stand_anywhere_and_in_both_forms),
         cmocka_unit_test(list_shows_services_and_methods),
         cmocka_unit_test(describe_shows_declarations_with_their_comments),
