@@ -339,6 +339,18 @@ static bool start_thread(tern_loop *loop)
 
 static tern_loop default_loop = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
+/* In a child after fork(): the thread has stayed in the parent, and so has its epoll, which the child
+ * must not touch. What hung on it belongs to channels that the child cannot use; it is left. */
+static void forget_default(void)
+{
+    if (default_loop.started) {
+        close(default_loop.epoll_fd);
+        close(default_loop.event_fd);
+    }
+    memset(&default_loop, 0, sizeof default_loop);
+    pthread_mutex_init(&default_loop.lock, NULL);
+}
+
 tern_loop *tern__reactor_default(void)
 {
     return &default_loop;
@@ -350,6 +362,9 @@ bool tern__reactor_ready(tern_loop *loop)
         return true;
     pthread_mutex_lock(&loop->lock);
     if (!loop->started && !loop->failed) {
+        static bool watches_forks; /* inherited, like the handler */
+        if (!watches_forks)
+            watches_forks = pthread_atfork(NULL, NULL, forget_default) == 0;
         loop->started = init(loop, true) && start_thread(loop);
         loop->failed = !loop->started;
         if (loop->failed)

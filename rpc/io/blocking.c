@@ -1,6 +1,7 @@
 /* See blocking.h. */
 #include "io/blocking.h"
 
+#include <pthread.h>
 #include <stddef.h>
 
 #include <tern/server.h>
@@ -12,6 +13,22 @@ const tern__blocking_hook *tern__blocking_set(const tern__blocking_hook *hook)
     const tern__blocking_hook *former = current;
     current = hook;
     return former;
+}
+
+static void forget(void)
+{
+    current = NULL;
+}
+
+static void watch(void)
+{
+    pthread_atfork(NULL, NULL, forget);
+}
+
+void tern__blocking_watch_forks(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch);
 }
 
 void tern__blocking_announce(void)

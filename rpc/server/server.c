@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "io/blocking.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "server/loop.h"
@@ -313,6 +314,7 @@ tern_code tern_server_start(tern_server *srv, tern_status *reterr)
     int rv = 0;
     if (srv->started)
         return tern_status_set(reterr, TERN_FAILED_PRECONDITION, "the server runs already");
+    tern__blocking_watch_forks();
     srv->loops = calloc(srv->opt.loops, sizeof *srv->loops);
     if (!srv->loops)
         rv = -ENOMEM;

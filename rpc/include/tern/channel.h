@@ -2,7 +2,10 @@
  * with backoff, repeats what is safe to repeat, and stops calling a peer that is unwell.
  *
  * A channel is meant to be shared: every function may be called from any thread, and many threads
- * call over one connection. */
+ * call over one connection.
+ *
+ * fork(): a child may make channels, loops and servers of its own. Those of its parent it must not
+ * use, nor free: their sockets and threads are the parent's. */
 #ifndef TERN_CHANNEL_H
 #define TERN_CHANNEL_H
 
