@@ -129,7 +129,7 @@ static tern__retry_action judge(tern__call *c, tern__client_stream *s, tern__bre
     }
     /* What is repeated transparently says nothing of the server's health; a refusal that stays
      * does. */
-    if (action == TERN__RETRY_TRANSPARENT || s->fate == TERN__FATE_NEVER_SENT)
+    if (action == TERN__RETRY_TRANSPARENT || s->fate == TERN__FATE_NEVER_SENT || s->own_fault)
         tern__breaker_cancel(&ch->breaker, ticket);
     else
         tern__breaker_outcome(&ch->breaker, now, ticket, s->status.code, &change);

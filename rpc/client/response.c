@@ -265,6 +265,8 @@ void tern__response_close(tern__client_stream *s, uint32_t h2_error)
     if (s->done)
         return;
     s->fate = fate_at_close(s, h2_error);
+    s->own_fault = s->no_memory || s->too_large || s->body_error == -EMSGSIZE ||
+                   s->body_error == -ENOMEM;
     if (s->body_error)
         close_body_error(s);
     else if (s->no_memory)
@@ -293,5 +295,6 @@ void tern__response_fail(tern__client_stream *s, tern__attempt_fate fate, tern_c
     if (s->done)
         return;
     s->fate = s->headers_seen ? TERN__FATE_COMMITTED : fate;
+    s->own_fault = code == TERN_RESOURCE_EXHAUSTED; /* a server says so in trailers or by RST */
     outcome(s, code, message);
 }

@@ -79,6 +79,7 @@ typedef struct tern__client_stream {
     /* outcome */
     tern_status status;
     tern__attempt_fate fate;
+    bool own_fault;       /* a limit or the memory of this side: it says nothing of the server */
     uint8_t scratch[TERN__STREAM_SCRATCH];
 } tern__client_stream;
 

@@ -115,6 +115,7 @@ void tern__stream_break_locked(tern_stream *st, tern_code code, const char *mess
         flush(st);
     } else if (s->status.code == TERN_OK) {
         tern_status_set(&s->status, code, "%s", message);
+        s->own_fault = code == TERN_RESOURCE_EXHAUSTED;
     }
     tern__client_stream_notify(s);
     tern__drive_wake(st->t); /* the stream's other thread may lead, and would not hear of it */
@@ -401,8 +402,11 @@ void tern__stream_leave(tern_stream *st)
 static void report(tern_stream *st)
 {
     tern_channel *ch = st->ch;
-    tern__admission_outcome(ch, st->ticket, st->s.status.code);
+    if (!st->s.own_fault)
+        tern__admission_outcome(ch, st->ticket, st->s.status.code);
     pthread_mutex_lock(&ch->lock);
+    if (st->s.own_fault)
+        tern__breaker_cancel(&ch->breaker, st->ticket);
     if (st->s.status.code == TERN_OK)
         tern__throttle_success(&ch->throttle);
     else

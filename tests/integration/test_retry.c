@@ -415,6 +415,41 @@ static void test_breaker(void **state)
 
 /* --- with a real server ----------------------------------------------------------------------- */
 
+/* Answers that are too long for the caller say nothing of the server: no breaker opens. */
+static void test_own_limits(void **state)
+{
+    (void)state;
+    probe_server p;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    tern_call_options call_opts = TERN_CALL_OPTIONS_INIT;
+    probe_start(&p, NULL, "ipv4:127.0.0.1:0");
+    opts.breaker.consecutive_failures = 3;
+    opts.breaker.window_calls_min = 4;
+    channel = probe_channel_with(p.target, &opts);
+    call_opts.receive_message_bytes_max = 4;
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(probe_echo(channel, &call_opts, "longer than that", &st),
+                         TERN_RESOURCE_EXHAUSTED);
+    for (int i = 0; i < 40; i++) {
+        static const tern_method m = { .path = "/tests.v1.Probe/Echo",
+                                       .kind = TERN_KIND_SERVER_STREAMING };
+        tern_stream *stream;
+        const void *bytes;
+        size_t len;
+        assert_int_equal(tern_stream_open(channel, &m, &call_opts, &stream, &st), TERN_OK);
+        assert_true(tern_stream_send(stream, "\n\5hello", 7));
+        assert_true(tern_stream_close_send(stream));
+        assert_false(tern_stream_recv(stream, &bytes, &len));
+        assert_int_equal(tern_stream_finish(stream, &st), TERN_RESOURCE_EXHAUSTED);
+    }
+    tern_channel_stats_get(channel, &stats);
+    assert_int_equal(stats.breaker, TERN_BREAKER_CLOSED);
+    assert_int_equal(stats.breaker_opened, 0);
+    assert_int_equal(stats.breaker_rejected, 0);
+    tern_channel_free(channel);
+    probe_stop(&p, 1000);
+}
+
 static void test_real_server(void **state)
 {
     (void)state;
@@ -452,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_bad_binary_metadata),
         cmocka_unit_test(test_answer_before_the_request_is_out),
         cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_own_limits),
         cmocka_unit_test(test_real_server),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);
