@@ -1,13 +1,16 @@
 # Checks of the tree itself, and fuzzing. Included by the Makefile.
 
-.PHONY: check check-layers check-size check-exports fuzz
-check: check-layers check-size check-exports ## checks layers, sizes and exported symbols
+.PHONY: check check-layers check-size check-exports check-protocol fuzz
+check: check-layers check-size check-exports check-protocol ## checks layers, sizes, exported symbols, docs/protocol.md
 
 check-layers: $(RPC_OBJ) ## includes and symbols of the layers; system calls of the pure ones
 	@tools/check-layers --objects $(B)/obj && echo "check-layers: good"
 
 check-size: ## no file over 800 lines, no function over 70
 	@tools/check-size && echo "check-size: good"
+
+check-protocol: ## every test that docs/protocol.md names exists
+	@tools/check-protocol && echo "check-protocol: good"
 
 check-exports: $(B)/lib/libtern.so ## libtern.so exports what the public headers declare, no more
 	@tools/check-exports $(B)/lib/libtern.so && echo "check-exports: good"

@@ -54,8 +54,8 @@ static const char *end_of(const tern__transport *t)
                          "port expect TLS?)";
 }
 
-/* Whether the first bytes are of another protocol, and of which; SETTINGS begin with a length, whose
- * high byte is no letter. */
+/* Whether the first bytes are of another protocol, and of which; SETTINGS begin with a length,
+ * whose high byte is no letter. */
 static bool is_no_http2(const tern__transport *t, const uint8_t *buf, size_t n, char why[320])
 {
     enum { LINE_MAX_SHOWN = 60 };

@@ -339,8 +339,9 @@ static bool start_thread(tern_loop *loop)
 
 static tern_loop default_loop = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/* In a child after fork(): the thread has stayed in the parent, and so has its epoll, which the child
- * must not touch. What hung on it belongs to channels that the child cannot use; it is left. */
+/* In a child after fork(): the thread has stayed in the parent, and so has its epoll, which the
+ * child must not touch. What hung on it belongs to channels that the child cannot use; it is left.
+ */
 static void forget_default(void)
 {
     if (default_loop.started) {

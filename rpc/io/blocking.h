@@ -12,7 +12,8 @@ typedef struct tern__blocking_hook {
 /* Installs a hook for this thread (NULL: none) and returns the former one. */
 const tern__blocking_hook *tern__blocking_set(const tern__blocking_hook *hook);
 
-/* Has children of fork() begin without a hook: the loop has stayed in the parent. Once is enough. */
+/* Has children of fork() begin without a hook: the loop has stayed in the parent. Once is enough.
+ */
 void tern__blocking_watch_forks(void);
 
 /* Calls the hook, if there is one. Cheap without: one thread-local load. */

@@ -1,5 +1,5 @@
-/* Processes that fork: a child has one thread, and makes channels and servers of its own. Each child
- * reports by its exit status, and is killed when it hangs. */
+/* Processes that fork: a child has one thread, and makes channels and servers of its own. Each
+ * child reports by its exit status, and is killed when it hangs. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -182,7 +182,8 @@ static int stop(void **state)
 int main(void)
 {
 #ifdef __SANITIZE_THREAD__
-    puts("skipped under ThreadSanitizer: it ends a child of a process with threads that starts one");
+    puts("skipped under ThreadSanitizer: it ends the child of a process with threads that starts "
+         "one");
     return 77;
 #endif
     const struct CMUnitTest tests[] = {

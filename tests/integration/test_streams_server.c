@@ -350,6 +350,28 @@ static void test_wrong_number_of_requests(void **state)
 
 /* --- ends ------------------------------------------------------------------------------------- */
 
+static tern_code fail_at_once(tern_server_call *call)
+{
+    return tern_server_call_fail(call, TERN_FAILED_PRECONDITION, "not now");
+}
+
+/* Headers wait for the first message: a failure before it is trailers-only, for every kind. */
+static void test_early_failure(void **state)
+{
+    (void)state;
+    const h2peer_request *const kinds[] = { &client, &server, &bidi };
+    act = fail_at_once;
+    early_headers = false;
+    for (int i = 0; i < 3; i++) {
+        h2peer_open(&peer, &stream, kinds[i]);
+        h2peer_send(&peer, &stream, "\0\0\0\0\0", 5, true);
+        expect_end(TERN_FAILED_PRECONDITION);
+        assert_int_equal(stream.lists, 1);
+        assert_int_equal(stream.data.len, 0);
+        assert_string_equal(stream.message, "not now");
+    }
+}
+
 static void test_no_messages(void **state)
 {
     (void)state;
@@ -585,6 +607,7 @@ int main(void)
         TEST(test_server_streaming),
         TEST_POOLED(test_server_streaming),
         TEST(test_wrong_number_of_requests),
+        TEST(test_early_failure),
         TEST(test_no_messages),
         TEST(test_what_is_no_message),
         TEST_POOLED(test_what_is_no_message),

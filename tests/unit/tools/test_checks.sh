@@ -291,5 +291,50 @@ TERN_API int tern_more(void) { return 1; }"
 bad "a declaration without an export" "a.h:3: tern_a: declared, but" exports '#include <tern/a.h>
 const char *tern_name = "x";'
 
+# --- protocol -----------------------------------------------------------------------------------
+
+protocol() { "$TOOLS/check-protocol" --root "$T"; }
+table() { # last column of a row
+    fresh
+    put tests/unit/wire/test_a.c "static void test_one(void **state)"
+    put tests/unit/wire/test_b.c "static void test_two(void **state)"
+    put docs/protocol.md "# Protocol
+
+| What | Source | Tests |
+|---|---|---|
+| a thing | P | $1 |"
+}
+
+table "unit/wire/test_a.c: test_one; unit/wire/test_b.c: test_two"
+good "tests that exist" protocol
+table "unit/wire/test_a.c: test_one, test_two"
+bad "a test that does not exist" "docs/protocol.md:5: unit/wire/test_a.c has no 'test_two'" protocol
+table "unit/wire/test_a.c: test_on"
+bad "a part of a name" "has no 'test_on'" protocol
+table "unit/wire/test_c.c: test_one"
+bad "a file that does not exist" "docs/protocol.md:5: tests/unit/wire/test_c.c is no file" protocol
+table "unit/wire/test_a.c"
+bad "a file without a test" "is no file" protocol
+table ""
+bad "a row without a test" "docs/protocol.md:5: no test is named" protocol
+fresh
+put docs/protocol.md "nothing"
+bad "no table" "docs/protocol.md:1: there is no table" protocol
+
+runtime_codes() { # file, code; a call must not end with a code that is the application's
+    table "unit/wire/test_a.c: test_one"
+    put "$1" "int code = TERN_$2;"
+}
+for code in INVALID_ARGUMENT NOT_FOUND ALREADY_EXISTS FAILED_PRECONDITION ABORTED OUT_OF_RANGE DATA_LOSS; do
+    runtime_codes rpc/client/call.c $code
+    bad "$code from a call" "rpc/client/call.c:1: TERN_$code is for applications (A54)" protocol
+    runtime_codes rpc/server/respond.c $code
+    bad "$code from a server" "rpc/server/respond.c:1: TERN_$code is for applications (A54)" protocol
+    runtime_codes rpc/client/channel.c $code
+    good "$code from the making of a channel" protocol
+done
+runtime_codes rpc/client/call.c UNAVAILABLE
+good "UNAVAILABLE from a call" protocol
+
 echo "$n checks, $failed failed"
 [ "$failed" = 0 ]
