@@ -75,6 +75,11 @@ bool failmalloc_off(void)
     return state.failed;
 }
 
+bool failmalloc_failed(void)
+{
+    return state.failed;
+}
+
 long failmalloc_count(void)
 {
     return state.count;

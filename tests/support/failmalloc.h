@@ -27,6 +27,9 @@ void failmalloc_once(long n);
 /* Back to normal. Returns whether an allocation was made to fail since failmalloc_after/_once. */
 bool failmalloc_off(void);
 
+/* The same, while it goes on. */
+bool failmalloc_failed(void);
+
 /* Allocations, failed ones included, since the last failmalloc_after/_once/_count_reset. */
 long failmalloc_count(void);
 void failmalloc_count_reset(void);

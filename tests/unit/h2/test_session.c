@@ -1,5 +1,6 @@
-/* Two sessions, client and server, joined by buffers in memory: whole and byte by byte, with
- * windows, limits, cancellation, GOAWAY, and without memory. */
+/* Two sessions, client and server, joined by buffers in memory: windows, limits, cancellation,
+ * GOAWAY. Each test runs with what is sent whole, byte by byte and in other pieces, and with each
+ * allocation failing. */
 #include "h2/session.h"
 
 #include <errno.h>
@@ -12,8 +13,6 @@
 #include <cmocka.h>
 
 #include <tern/limits.h>
-
-#include "support/failmalloc.h"
 
 #define STREAMS 32
 #define SOFT_MAX (256u * 1024)
@@ -160,6 +159,9 @@ static const tern__h2_events client_events = {
     .on_goaway = on_goaway,
 };
 
+/* Behind the callbacks: from here on assertions may end a run without memory. */
+#include "support/lean.h"
+
 static tern__h2_options options = { 10, 65535, 65535, 0 };
 
 static bool start(void)
@@ -179,6 +181,22 @@ static void stop(void)
     tern__buf_deinit(&server.out);
     tern__pool_deinit(&client.pool);
     tern__pool_deinit(&server.pool);
+    memset(&client, 0, sizeof client);
+    memset(&server, 0, sizeof server);
+    options = (tern__h2_options){ 10, 65535, 65535, 0 };
+}
+
+/* Hands over what is in *out, in pieces. 0 or a negative errno. */
+static int feed(side *to, tern__buf *out)
+{
+    while (out->len) {
+        size_t n = piece && piece < out->len ? piece : out->len;
+        int rv = tern__h2_feed(to->h2, 1000000, tern__buf_head(out), n);
+        if (rv < 0)
+            return rv;
+        tern__buf_consume(out, n);
+    }
+    return 0;
 }
 
 /* Moves what `from` has to say to `to`. Bytes moved, or a negative errno of either side. */
@@ -190,14 +208,10 @@ static long move(side *from, side *to)
         more = tern__h2_take(from->h2, &from->out, SOFT_MAX);
         if (more < 0)
             return more;
-        while (from->out.len) {
-            size_t n = piece && piece < from->out.len ? piece : from->out.len;
-            int rv = tern__h2_feed(to->h2, 1000000, tern__buf_head(&from->out), n);
-            if (rv < 0)
-                return rv;
-            tern__buf_consume(&from->out, n);
-            moved += (long)n;
-        }
+        moved += (long)from->out.len;
+        int rv = feed(to, &from->out);
+        if (rv < 0)
+            return rv;
     } while (more);
     return moved;
 }
@@ -255,6 +269,7 @@ static uint32_t sum_of(const uint8_t *data, size_t len)
 }
 
 static uint8_t blob[2 * 1024 * 1024];
+static size_t bulk = sizeof blob; /* of it, in tests that move much; more than a window */
 
 static void round_trip(size_t request_len, size_t response_len)
 {
@@ -279,27 +294,20 @@ static void round_trip(size_t request_len, size_t response_len)
 static void test_round_trips(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof blob; i++)
-        blob[i] = (uint8_t)(i * 7 + i / 253);
-    static const size_t pieces[] = { 0, 1, 7, 4096 };
-    for (int i = 0; i < 4; i++) {
-        piece = pieces[i];
-        assert_true(start());
-        assert_int_equal(pump(), 0);
-        assert_int_equal(client.settings, 1);
-        assert_int_equal(server.settings, 1);
-        assert_true(tern__h2_settings_acked(client.h2) && tern__h2_settings_acked(server.h2));
-        assert_int_equal(tern__h2_peer_streams_max(client.h2), options.concurrent_streams_max);
-        round_trip(5, 5);
-        round_trip(0, 0);
-        round_trip(65535, 65536);
-        round_trip(1, sizeof blob);
-        round_trip(sizeof blob, 1);
-        assert_true(tern__h2_alive(client.h2) && tern__h2_alive(server.h2));
-        assert_string_equal(tern__h2_error_text(server.h2), "");
-        stop();
-    }
-    piece = 0;
+    assert_true(start());
+    assert_int_equal(pump(), 0);
+    assert_int_equal(client.settings, 1);
+    assert_int_equal(server.settings, 1);
+    assert_true(tern__h2_settings_acked(client.h2) && tern__h2_settings_acked(server.h2));
+    assert_int_equal(tern__h2_peer_streams_max(client.h2), options.concurrent_streams_max);
+    round_trip(5, 5);
+    round_trip(0, 0);
+    round_trip(65535, 65536);
+    round_trip(1, bulk);
+    round_trip(bulk, 1);
+    assert_true(tern__h2_alive(client.h2) && tern__h2_alive(server.h2));
+    assert_string_equal(tern__h2_error_text(server.h2), "");
+    stop();
 }
 
 /* A status alone: one list with END_STREAM; it may come before the request is out. */
@@ -308,7 +316,7 @@ static void test_trailers_only(void **state)
     (void)state;
     int rv;
     assert_true(start());
-    stream *c = request(blob, sizeof blob, &rv), *s = &server.streams[0];
+    stream *c = request(blob, bulk, &rv), *s = &server.streams[0];
     server.no_consume = true;
     assert_int_equal(pump(), 0);
     assert_false(s->end);
@@ -329,7 +337,7 @@ static void test_back_pressure(void **state)
     int rv;
     assert_true(start());
     server.no_consume = true;
-    stream *c = request(blob, sizeof blob, &rv), *s = &server.streams[0];
+    stream *c = request(blob, bulk, &rv), *s = &server.streams[0];
     assert_int_equal(pump(), 0);
     assert_int_equal(s->data_len, 65535);
     tern__h2_consume(server.h2, &s->h2, 40000);
@@ -338,7 +346,7 @@ static void test_back_pressure(void **state)
     tern__h2_consume(server.h2, &s->h2, 65535);
     server.no_consume = false;
     assert_int_equal(pump(), 0);
-    assert_int_equal(s->data_len, sizeof blob);
+    assert_int_equal(s->data_len, bulk);
     assert_true(s->end);
     tern__h2_cancel(client.h2, &c->h2, TERN__H2_CANCEL);
     stop();
@@ -357,7 +365,7 @@ static void test_take_is_bounded(void **state)
     }
     assert_int_equal(pump(), 0);
     for (int i = 0; i < 8; i++)
-        assert_int_equal(respond(&server.streams[i], blob, sizeof blob), 0);
+        assert_int_equal(respond(&server.streams[i], blob, bulk), 0);
     size_t total = 0;
     int more = 1;
     while (more) {
@@ -366,17 +374,14 @@ static void test_take_is_bounded(void **state)
         assert_true(server.out.len < 50000 + 2 * MAX_FRAME);
         assert_int_equal(more, tern__h2_wants_take(server.h2));
         total += server.out.len;
-        assert_int_equal(tern__h2_feed(client.h2, 0, tern__buf_head(&server.out), server.out.len),
-                         0);
-        tern__buf_consume(&server.out, server.out.len);
+        assert_int_equal(feed(&client, &server.out), 0);
     }
-    assert_true(total > 8 * sizeof blob);
+    assert_true(total > 8 * bulk);
     for (int i = 0; i < 8; i++) {
         assert_int_equal(client.streams[i].closed, 0);
-        assert_int_equal(client.streams[i].sum, sum_of(blob, sizeof blob));
+        assert_int_equal(client.streams[i].sum, sum_of(blob, bulk));
     }
     stop();
-    options.stream_window_bytes = options.connection_window_bytes = 65535;
 }
 
 static void test_cancel(void **state)
@@ -394,7 +399,7 @@ static void test_cancel(void **state)
     assert_int_equal(server.opened, 0);
     assert_int_equal(c->closed, CLOSED_NOT);
     /* in the middle */
-    c = request(blob, sizeof blob, &rv);
+    c = request(blob, bulk, &rv);
     server.no_consume = true;
     assert_int_equal(pump(), 0);
     stream *s = &server.streams[0];
@@ -558,61 +563,42 @@ static void test_resets_end_the_connection(void **state)
     stop();
 }
 
-/* Each allocation fails once, and from some point on all do: an error or a failed stream, never a
- * crash, never a leak. */
-static void run_without_memory(void)
-{
-    int rv;
-    if (!start())
-        return;
-    stream *c = request(blob, 100000, &rv);
-    if (rv) {
-        assert_int_equal(rv, -ENOMEM);
-        return;
-    }
-    if (pump())
-        return;
-    if (server.streams[0].used && server.streams[0].end &&
-        respond(&server.streams[0], blob, 100000) == 0 && pump() == 0 && c->closed == 0)
-        assert_int_equal(c->data_len, 100000);
-    tern__h2_goaway_notice(server.h2);
-    pump();
-}
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_round_trips),
+    cmocka_unit_test(test_trailers_only),
+    cmocka_unit_test(test_back_pressure),
+    cmocka_unit_test(test_take_is_bounded),
+    cmocka_unit_test(test_cancel),
+    cmocka_unit_test(test_reset_by_server),
+    cmocka_unit_test(test_goaway),
+    cmocka_unit_test(test_header_limits),
+    cmocka_unit_test(test_more_streams_than_allowed),
+    cmocka_unit_test(test_garbage),
+    cmocka_unit_test(test_resets_end_the_connection),
+};
 
-static void test_no_memory(void **state)
+static void every_test_without_memory(void **state)
 {
     (void)state;
-    for (int once = 0; once < 2; once++) {
-        for (long n = 0;; n++) {
-            if (once)
-                failmalloc_once(n);
-            else
-                failmalloc_after(n);
-            run_without_memory();
-            bool failed = failmalloc_off();
-            stop();
-            if (!failed)
-                break;
-            assert_true(n < 5000);
-        }
-    }
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
+        lean_run(tests[i].test_func, stop);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trips),
-        cmocka_unit_test(test_trailers_only),
-        cmocka_unit_test(test_back_pressure),
-        cmocka_unit_test(test_take_is_bounded),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_reset_by_server),
-        cmocka_unit_test(test_goaway),
-        cmocka_unit_test(test_header_limits),
-        cmocka_unit_test(test_more_streams_than_allowed),
-        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_resets_end_the_connection),
-        cmocka_unit_test(test_no_memory),
-    };
-    return cmocka_run_group_tests_name("h2/session", tests, NULL, NULL);
+    static const size_t pieces[] = { 0, 1, 7, 4096 };
+    static const char *const names[] = { "h2/session", "h2/session, byte by byte",
+                                         "h2/session, by 7 bytes", "h2/session, by 4096 bytes" };
+    const struct CMUnitTest lean[] = { cmocka_unit_test(every_test_without_memory) };
+    int failed = 0;
+    for (size_t i = 0; i < sizeof blob; i++)
+        blob[i] = (uint8_t)(i * 7 + i / 253);
+    for (int i = 0; i < 4; i++) {
+        piece = pieces[i];
+        failed += _cmocka_run_group_tests(names[i], tests, sizeof tests / sizeof tests[0], NULL,
+                                          NULL);
+    }
+    piece = 0;
+    bulk = 200000;
+    return failed + cmocka_run_group_tests_name("h2/session, without memory", lean, NULL, NULL);
 }
