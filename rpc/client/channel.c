@@ -47,6 +47,8 @@ static void fill_options(tern_channel_options *o)
         o->connect_stagger_ms = TERN_LIMIT_CONNECT_STAGGER_MS_MIN;
     if (o->connect_stagger_ms > TERN_LIMIT_CONNECT_STAGGER_MS_MAX)
         o->connect_stagger_ms = TERN_LIMIT_CONNECT_STAGGER_MS_MAX;
+    if (!o->metadata_bytes_max)
+        o->metadata_bytes_max = TERN_LIMIT_HEADER_LIST_BYTES;
     if (!o->receive_window_bytes_max)
         o->receive_window_bytes_max = TERN_LIMIT_WINDOW_BYTES_MAX;
     tern__retry_options_fill(&o->retry);
@@ -121,6 +123,10 @@ static tern_code check_options(const tern_channel_options *o, tern_status *reter
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "%zu interceptors are more than TERN_LIMIT_INTERCEPTORS (%u)",
                                o->n_interceptors, TERN_LIMIT_INTERCEPTORS);
+    if (o->metadata_bytes_max > TERN_LIMIT_HEADER_LIST_BYTES_MAX)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "metadata_bytes_max is %u, at most %u are possible",
+                               o->metadata_bytes_max, TERN_LIMIT_HEADER_LIST_BYTES_MAX);
     if (o->receive_window_bytes_max > TERN_LIMIT_WINDOW_BYTES_MAX)
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "receive_window_bytes_max is %u, at most %u are possible",
@@ -150,6 +156,7 @@ static tern__upkeep_options upkeep_of(const tern_channel_options *o)
         .keepalive_without_calls = o->keepalive_without_calls,
         .idle_timeout = tern__keepalive_span(o->idle_timeout_ms, TERN_LIMIT_IDLE_TIMEOUT_MS, 1),
         .window_bytes_max = o->receive_window_bytes_max,
+        .header_list_bytes_max = o->metadata_bytes_max,
     };
 }
 

@@ -23,15 +23,15 @@ static const tern__h2_field encodings[] = {
     [TERN_COMPRESSION_ZSTD] = TERN__H2_FIXED("grpc-encoding", "zstd"),
 };
 
-static tern_code add_metadata(tern__head *h, const tern_metadata *md, tern_status *reterr)
+static tern_code add_metadata(tern__head *h, const tern_metadata *md, uint32_t bytes_max,
+                              tern_status *reterr)
 {
     size_t n = tern_metadata_count(md);
-    if (n > TERN_LIMIT_HEADER_FIELDS ||
-        (n && tern__metadata_wire_size(md) > TERN_LIMIT_HEADER_LIST_BYTES))
+    if (n > TERN_LIMIT_HEADER_FIELDS || (n && tern__metadata_wire_size(md) > bytes_max))
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
-                               "the request's metadata is larger than the limit of %u bytes and %u "
-                               "pairs",
-                               TERN_LIMIT_HEADER_LIST_BYTES, TERN_LIMIT_HEADER_FIELDS);
+                               "the request's metadata is larger than the limit of %u bytes "
+                               "(metadata_bytes_max) or %u pairs",
+                               bytes_max, TERN_LIMIT_HEADER_FIELDS);
     for (size_t i = 0; i < n; i++) {
         const tern_metadata_entry *e = tern_metadata_at(md, i);
         const char *value;
@@ -72,7 +72,8 @@ tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_meth
     tern_code code = tern__credentials_field(ch, method, opts, &h->arena, &token, reterr);
     if (code == TERN_OK && token.name)
         h->fields[h->n_fields++] = token;
-    return code == TERN_OK ? add_metadata(h, opts->metadata, reterr) : code;
+    return code == TERN_OK ? add_metadata(h, opts->metadata, ch->opt.metadata_bytes_max, reterr)
+                           : code;
 }
 
 void tern__head_deinit(tern__head *h)

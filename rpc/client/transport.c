@@ -203,6 +203,7 @@ static tern__transport *transport_alloc(tern__socket *sock, const tern__connect_
                                    : TERN_LIMIT_STREAM_WINDOW_BYTES,
         .connection_window_bytes = TERN_LIMIT_CONNECTION_WINDOW_BYTES,
         .window_bytes_max = bounds->upkeep->window_bytes_max,
+        .header_list_bytes_max = bounds->upkeep->header_list_bytes_max,
     };
     tern__transport *t = calloc(1, sizeof *t);
     if (!t)

@@ -79,7 +79,7 @@ typedef struct tern__request {
 typedef struct tern__upkeep_options {
     int64_t keepalive_time, keepalive_timeout, idle_timeout;
     bool keepalive_without_calls;
-    uint32_t window_bytes_max;
+    uint32_t window_bytes_max, header_list_bytes_max;
 } tern__upkeep_options;
 
 /* What bounds the making of a connection, and its queue. */

@@ -52,7 +52,7 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
         return 0; /* decoding goes on: the HPACK state must stay in step */
     s->fields++;
     s->fields_bytes += (uint32_t)(namelen + valuelen) + FIELD_OVERHEAD;
-    if (s->fields > TERN_LIMIT_HEADER_FIELDS || s->fields_bytes > TERN_LIMIT_HEADER_LIST_BYTES) {
+    if (s->fields > TERN_LIMIT_HEADER_FIELDS || s->fields_bytes > h2->header_list_bytes_max) {
         s->fields_overflow = true;
         return 0;
     }

@@ -32,6 +32,7 @@ struct tern__h2 {
     size_t owed;    /* of these, what the connection's window was not opened for */
     uint32_t n_buried;
     void *buried[TERN__H2_BURIED_MAX];
+    uint32_t header_list_bytes_max;
     char error[128];
 };
 

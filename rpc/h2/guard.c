@@ -14,9 +14,12 @@
 /* Cap of the budget: a long bulk transfer must not buy a flood later. */
 #define WINDOW_BUDGET_MAX 10000u
 
-void tern__h2_guard_init(tern__h2_guard *g, int64_t now)
+void tern__h2_guard_init(tern__h2_guard *g, int64_t now, uint32_t resets_burst,
+                         uint32_t resets_per_second)
 {
-    g->reset_tokens = TERN_LIMIT_RESETS_BURST;
+    g->resets_burst = resets_burst ? resets_burst : TERN_LIMIT_RESETS_BURST;
+    g->resets_per_second = resets_per_second ? resets_per_second : TERN_LIMIT_RESETS_PER_SECOND;
+    g->reset_tokens = g->resets_burst;
     g->reset_at = now;
     g->window_budget = WINDOW_UPDATES_FREE;
 }
@@ -25,9 +28,9 @@ const char *tern__h2_guard_reset(tern__h2_guard *g, int64_t now)
 {
     if (now > g->reset_at) {
         g->reset_tokens += (double)(now - g->reset_at) / (double)TERN__NS_PER_S *
-                           TERN_LIMIT_RESETS_PER_SECOND;
-        if (g->reset_tokens > TERN_LIMIT_RESETS_BURST)
-            g->reset_tokens = TERN_LIMIT_RESETS_BURST;
+                           g->resets_per_second;
+        if (g->reset_tokens > g->resets_burst)
+            g->reset_tokens = g->resets_burst;
         g->reset_at = now;
     }
     if (g->reset_tokens < 1)

@@ -10,11 +10,14 @@
 
 typedef struct tern__h2_guard {
     double reset_tokens;
+    uint32_t resets_burst, resets_per_second;
     int64_t reset_at;       /* when reset_tokens was valid */
     uint64_t window_budget; /* WINDOW_UPDATE frames that may still come */
 } tern__h2_guard;
 
-void tern__h2_guard_init(tern__h2_guard *g, int64_t now);
+/* Resets in a row that are borne, and how fast they are forgiven; 0: the default (limits.h). */
+void tern__h2_guard_init(tern__h2_guard *g, int64_t now, uint32_t resets_burst,
+                         uint32_t resets_per_second);
 
 /* A stream was reset, by the peer or by us because of the peer. */
 const char *tern__h2_guard_reset(tern__h2_guard *g, int64_t now);

@@ -67,7 +67,7 @@ static void mem_free(void *ptr, void *user)
     /* else it is lost: better than freed twice */
 }
 
-static nghttp2_option *make_option(void)
+static nghttp2_option *make_option(const tern__h2 *h2)
 {
     nghttp2_option *o;
     if (nghttp2_option_new(&o))
@@ -75,7 +75,7 @@ static nghttp2_option *make_option(void)
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, TERN_LIMIT_OUTBOUND_ACKS);
-    nghttp2_option_set_max_send_header_block_length(o, 4u * TERN_LIMIT_HEADER_LIST_BYTES);
+    nghttp2_option_set_max_send_header_block_length(o, 4u * h2->header_list_bytes_max);
     return o;
 }
 
@@ -91,7 +91,7 @@ static int submit_settings(tern__h2 *h2, const tern__h2_options *opt)
     iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
                                         opt->stream_window_bytes };
     iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
-                                        TERN_LIMIT_HEADER_LIST_BYTES };
+                                        h2->header_list_bytes_max };
     iv[n++] = (nghttp2_settings_entry){ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 };
     if (nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, iv, n))
         return -ENOMEM;
@@ -112,13 +112,15 @@ tern__h2 *tern__h2_new(bool server, const tern__h2_options *opt, const tern__h2_
     h2->ctx = ctx;
     h2->pool = pool;
     h2->mem = (nghttp2_mem){ h2, mem_malloc, mem_free, mem_calloc, mem_realloc };
-    tern__h2_guard_init(&h2->guard, 0);
+    h2->header_list_bytes_max = opt->header_list_bytes_max ? opt->header_list_bytes_max
+                                                           : TERN_LIMIT_HEADER_LIST_BYTES;
+    tern__h2_guard_init(&h2->guard, 0, opt->resets_burst, opt->resets_per_second);
     tern__h2_watch_init(&h2->watch, server);
     h2->connection_window = opt->connection_window_bytes;
     tern__bdp_init(&h2->bdp, opt->stream_window_bytes, opt->window_bytes_max);
 
     nghttp2_session_callbacks *cbs = tern__h2_callbacks_new();
-    nghttp2_option *option = make_option();
+    nghttp2_option *option = make_option(h2);
     int rv = -1;
     if (cbs && option)
         rv = server ? nghttp2_session_server_new3(&h2->ng, cbs, h2, option, &h2->mem)

@@ -56,7 +56,7 @@ typedef struct tern__h2_stream {
     int32_t id; /* 0: not attached */
     /* header list being received */
     uint32_t fields, fields_bytes;
-    bool fields_overflow; /* beyond TERN_LIMIT_HEADER_LIST_BYTES or _FIELDS: the rest was dropped */
+    bool fields_overflow; /* beyond header_list_bytes_max or _FIELDS: the rest was dropped */
     /* bytes being sent, borrowed until sent or the stream is closed */
     struct {
         const uint8_t *data;
@@ -105,6 +105,8 @@ typedef struct tern__h2_options {
     uint32_t connection_window_bytes; /* likewise */
     uint32_t window_bytes_max;        /* to which both grow with the path (policy/bdp.h); not above
                                          stream_window_bytes: they stay */
+    uint32_t header_list_bytes_max;   /* of one header list; TERN_LIMIT_HEADER_LIST_BYTES */
+    uint32_t resets_burst, resets_per_second; /* server; TERN_LIMIT_RESETS_… */
 } tern__h2_options;
 
 /* A new session with its SETTINGS (and preface) waiting to be taken, or NULL when out of memory.

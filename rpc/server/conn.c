@@ -255,6 +255,9 @@ tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
                                    : TERN_LIMIT_STREAM_WINDOW_BYTES,
         .connection_window_bytes = TERN_LIMIT_CONNECTION_WINDOW_BYTES,
         .window_bytes_max = loop->server->opt.receive_window_bytes_max,
+        .header_list_bytes_max = loop->server->opt.metadata_bytes_max,
+        .resets_burst = loop->server->opt.resets_burst,
+        .resets_per_second = loop->server->opt.resets_per_second,
     };
     tern__conn *c = calloc(1, sizeof *c);
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };

@@ -81,7 +81,7 @@ void tern__lifetime_stalled(tern__conn *c, bool progress)
     if (!progress && l->stalled_until != TERN__TIME_NEVER)
         return;
     l->stalled_until = tern__time_add(tern__clock_now(),
-                                      tern__ms_to_ns(TERN_LIMIT_OUTBOUND_STALL_MS));
+                                      tern__ms_to_ns(c->loop->server->opt.send_stall_timeout_ms));
     arm(c, l->stalled_until);
 }
 

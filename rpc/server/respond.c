@@ -194,10 +194,10 @@ static void respond_with_metadata(tern_server_call *call, tern__h2_response *r)
 }
 
 /* Whether a header list with `n` pairs of `size` bytes is within the limits. */
-static bool list_fits(size_t n, size_t size)
+static bool list_fits(const tern_server_call *call, size_t n, size_t size)
 {
     return n + OWN_FIELDS <= TERN_LIMIT_HEADER_FIELDS &&
-           size + OWN_BYTES <= TERN_LIMIT_HEADER_LIST_BYTES;
+           size + OWN_BYTES <= call->loop->server->opt.metadata_bytes_max;
 }
 
 /* Whether what the handler wants to send is within the limit that the client will hold it to.
@@ -216,7 +216,7 @@ static bool metadata_fits(const tern_server_call *call)
             size[0] += 3 * strnlen(call->message, TERN_STATUS_MESSAGE_MAX);
     }
     for (int i = 0; i < 2; i++)
-        if (!list_fits(n[i], size[i]))
+        if (!list_fits(call, n[i], size[i]))
             return false;
     return true;
 }
@@ -232,7 +232,7 @@ const char *tern__respond_make_head(tern_server_call *call)
     st->n_head = N_PLAIN_HEADERS;
     if (!n && !call->tell_encodings && encoding == TERN_COMPRESSION_IDENTITY)
         return NULL;
-    if (n && !list_fits(n, tern__metadata_wire_size(call->initial)))
+    if (n && !list_fits(call, n, tern__metadata_wire_size(call->initial)))
         return "the handler's metadata is larger than the limit of a header list";
     tern__h2_field *fields = tern__arena_alloc(&st->head_arena, (OWN_FIELDS + n) * sizeof *fields);
     if (!fields)

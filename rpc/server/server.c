@@ -41,6 +41,11 @@ static void fill_options(tern_server_options *o)
     o->drain_grace_ms = or_default(o->drain_grace_ms, TERN_LIMIT_DRAIN_GRACE_MS);
     if (!o->receive_message_bytes_max)
         o->receive_message_bytes_max = TERN_LIMIT_RECEIVE_MESSAGE_BYTES;
+    o->metadata_bytes_max = or_default(o->metadata_bytes_max, TERN_LIMIT_HEADER_LIST_BYTES);
+    o->resets_burst = or_default(o->resets_burst, TERN_LIMIT_RESETS_BURST);
+    o->resets_per_second = or_default(o->resets_per_second, TERN_LIMIT_RESETS_PER_SECOND);
+    o->send_stall_timeout_ms =
+        or_default(o->send_stall_timeout_ms, TERN_LIMIT_OUTBOUND_STALL_MS);
     o->receive_window_bytes_max =
         or_default(o->receive_window_bytes_max, TERN_LIMIT_WINDOW_BYTES_MAX);
     o->keepalive_time_ms = or_default(o->keepalive_time_ms, TERN_LIMIT_SERVER_KEEPALIVE_MS);
@@ -59,6 +64,10 @@ static tern_code check_options(const tern_server_options *opts, tern_status *ret
                                "tern_server_options.size is %zu, this library's is %zu: begin with "
                                "TERN_SERVER_OPTIONS_INIT",
                                opts->size, sizeof *opts);
+    if (opts->metadata_bytes_max > TERN_LIMIT_HEADER_LIST_BYTES_MAX)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "metadata_bytes_max is %u, at most %u are possible",
+                               opts->metadata_bytes_max, TERN_LIMIT_HEADER_LIST_BYTES_MAX);
     if (opts->receive_window_bytes_max > TERN_LIMIT_WINDOW_BYTES_MAX)
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "receive_window_bytes_max is %u, at most %u are possible",

@@ -166,7 +166,10 @@ static bool send_all(script *s)
 
 static void converse(script *s)
 {
-    const tern__h2_options opt = { 100, 65535, 65535, 0 };
+    const tern__h2_options opt = { .concurrent_streams_max = 100,
+                                     .stream_window_bytes = 65535,
+                                     .connection_window_bytes = 65535,
+                                     .window_bytes_max = 0 };
     uint8_t buf[16384];
     s->h2 = tern__h2_new(true, &opt, &events, s, &s->pool);
     s->hang_up = false;

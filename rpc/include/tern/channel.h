@@ -67,6 +67,8 @@ typedef struct tern_channel_options {
     uint32_t reconnect_backoff_ms;     /* pause after a failed connect; 1,000 (x1.6, +-20 %) */
     uint32_t reconnect_backoff_ms_max; /* 120,000 */
     size_t receive_message_bytes_max;  /* 4 MiB, after decompression */
+    uint32_t metadata_bytes_max;       /* of a header list, sent or received, name + value + 32 for
+                                          each; 16 KiB, at most 128; beyond it RESOURCE_EXHAUSTED */
     tern_compression compression;      /* of requests, unless a call says otherwise; IDENTITY */
     uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
     /* Connections (docs/connections.md; gRFC A8, A61). TERN_NEVER_MS: never. */

@@ -27,6 +27,8 @@
 /* Bytes of a header or trailer list, name + value + 32 each (RFC 9113, 6.5.2): RESOURCE_EXHAUSTED.
  * (grpc-core: 8 KiB soft, 16 KiB hard.) */
 #define TERN_LIMIT_HEADER_LIST_BYTES (16u * 1024)
+/* What it can be set to: more does not fit into TERN_LIMIT_CONTINUATION_FRAMES. */
+#define TERN_LIMIT_HEADER_LIST_BYTES_MAX (128u * 1024)
 /* Fields of a header or trailer list: RESOURCE_EXHAUSTED. (Envoy: 100.) */
 #define TERN_LIMIT_HEADER_FIELDS 128u
 /* Levels of nesting of a message before decoding is refused: INTERNAL. (protobuf C++: 100.) */

@@ -45,6 +45,14 @@ typedef struct tern_server_options {
     uint32_t connections_max;           /* 10,000; beyond it new ones are closed */
     uint32_t concurrent_streams_max;    /* per connection; 100 */
     size_t receive_message_bytes_max;   /* 4 MiB, decompressed; beyond it RESOURCE_EXHAUSTED */
+    uint32_t metadata_bytes_max;        /* of a header list, sent or received, name + value + 32
+                                           for each; 16 KiB, at most 128; beyond it
+                                           RESOURCE_EXHAUSTED */
+    uint32_t resets_burst, resets_per_second; /* streams that a client may reset or have reset, at
+                                           once and for ever; 200 and 33; beyond it GOAWAY
+                                           ENHANCE_YOUR_CALM. More for clients that hedge */
+    uint32_t send_stall_timeout_ms;     /* a client that reads nothing for so long, with answers
+                                           waiting, is cut off; 30,000 */
     tern_compression compression;       /* of answers to clients that accept it; IDENTITY */
     uint32_t handshake_timeout_ms;      /* until the client's preface and SETTINGS; 10,000 */
     uint32_t drain_grace_ms;            /* how long a drain lets running calls go on; 30,000 */

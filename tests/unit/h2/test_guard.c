@@ -16,7 +16,7 @@ static void test_burst_and_refill(void **state)
     (void)state;
     tern__h2_guard g;
     int64_t now = 5 * TERN__NS_PER_S;
-    tern__h2_guard_init(&g, now);
+    tern__h2_guard_init(&g, now, 0, 0);
     for (unsigned i = 0; i < TERN_LIMIT_RESETS_BURST; i++)
         assert_null(tern__h2_guard_reset(&g, now));
     assert_non_null(tern__h2_guard_reset(&g, now));
@@ -37,7 +37,7 @@ static void test_honest_cancellations(void **state)
 {
     (void)state;
     tern__h2_guard g;
-    tern__h2_guard_init(&g, 0);
+    tern__h2_guard_init(&g, 0, 0, 0);
     int64_t step = TERN__NS_PER_S / (TERN_LIMIT_RESETS_PER_SECOND - 1);
     for (int64_t i = 0; i < 100000; i++)
         assert_null(tern__h2_guard_reset(&g, i * step));
@@ -48,7 +48,7 @@ static void test_greedy_cancellations(void **state)
 {
     (void)state;
     tern__h2_guard g;
-    tern__h2_guard_init(&g, 0);
+    tern__h2_guard_init(&g, 0, 0, 0);
     int64_t step = TERN__NS_PER_S / (2 * TERN_LIMIT_RESETS_PER_SECOND);
     int64_t n = 0;
     while (!tern__h2_guard_reset(&g, n * step))
@@ -74,7 +74,7 @@ static void test_window_updates(void **state)
 {
     (void)state;
     tern__h2_guard g;
-    tern__h2_guard_init(&g, 0);
+    tern__h2_guard_init(&g, 0, 0, 0);
     for (int i = 0; i < 100; i++)
         assert_null(tern__h2_guard_window_update(&g));
     assert_non_null(tern__h2_guard_window_update(&g));

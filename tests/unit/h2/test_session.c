@@ -162,7 +162,10 @@ static const tern__h2_events client_events = {
 /* Behind the callbacks: from here on assertions may end a run without memory. */
 #include "support/lean.h"
 
-static tern__h2_options options = { 10, 65535, 65535, 0 };
+static const tern__h2_options defaults = { .concurrent_streams_max = 10,
+                                          .stream_window_bytes = 65535,
+                                          .connection_window_bytes = 65535 };
+static tern__h2_options options;
 
 static bool start(void)
 {
@@ -183,7 +186,7 @@ static void stop(void)
     tern__pool_deinit(&server.pool);
     memset(&client, 0, sizeof client);
     memset(&server, 0, sizeof server);
-    options = (tern__h2_options){ 10, 65535, 65535, 0 };
+    options = defaults;
 }
 
 /* Hands over what is in *out, in pieces. 0 or a negative errno. */
@@ -591,6 +594,7 @@ int main(void)
                                          "h2/session, by 7 bytes", "h2/session, by 4096 bytes" };
     const struct CMUnitTest lean[] = { cmocka_unit_test(every_test_without_memory) };
     int failed = 0;
+    options = defaults;
     for (size_t i = 0; i < sizeof blob; i++)
         blob[i] = (uint8_t)(i * 7 + i / 253);
     for (int i = 0; i < 4; i++) {

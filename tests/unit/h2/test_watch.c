@@ -104,7 +104,10 @@ static const tern__h2_events events = {
 static uint32_t goaway_of_session(size_t piece)
 {
     static const tern__h2_field head[] = { TERN__H2_FIXED(":status", "200") };
-    const tern__h2_options options = { 100, 65535, 65535, 0 };
+    const tern__h2_options options = { .concurrent_streams_max = 100,
+                                     .stream_window_bytes = 65535,
+                                     .connection_window_bytes = 65535,
+                                     .window_bytes_max = 0 };
     tern__pool pool = { 0 };
     tern__buf out = { 0 };
     uint32_t code = UINT32_MAX;

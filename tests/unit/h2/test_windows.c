@@ -136,7 +136,10 @@ static const tern__h2_events events = {
 
 static bool start(uint32_t max)
 {
-    const tern__h2_options opt = { 10, 256 * KIB, 1 * MIB, max };
+    const tern__h2_options opt = { .concurrent_streams_max = 10,
+                                     .stream_window_bytes = 256 * KIB,
+                                     .connection_window_bytes = 1 * MIB,
+                                     .window_bytes_max = max };
     memset(&client, 0, sizeof client);
     memset(&server, 0, sizeof server);
     now = 1000 * TERN__NS_PER_S;
