@@ -211,9 +211,9 @@ static void flush_all(tern_loop *loop)
         if (t->unflushed && !t->dead) {
             t->unflushed = false;
             tern__drive_flush(t);
-            if (tern__drive_unsent(t) && t->led) {
+            if (tern__drive_unsent(t)) {
                 tern__drive_wake(t); /* the leader must poll for room in the socket */
-                t->unflushed = t->deaf; /* or cannot */
+                t->unflushed = !t->led || t->deaf; /* there is none, or it cannot */
             }
             tern__drive_pass_lead(t);
         }

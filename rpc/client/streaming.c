@@ -18,6 +18,7 @@
 
 #include "base/time.h"
 #include "client/admission.h"
+#include "client/reactor.h"
 #include "client/streaming_parts.h"
 #include "io/blocking.h"
 #include "io/clock.h"
@@ -56,8 +57,14 @@ static void flush(tern_stream *st)
         return;
     }
     tern__drive_flush(st->t);
-    if (tern__drive_unsent(st->t))
-        tern__drive_wake(st->t); /* the leader must poll for room in the socket */
+    if (!tern__drive_unsent(st->t))
+        return;
+    tern__drive_wake(st->t); /* the leader must poll for room in the socket */
+    if ((!st->t->led || st->t->deaf) && st->t->loop) {
+        /* Nobody does, and this thread may go on to other things. */
+        st->t->unflushed = true;
+        tern__reactor_wake(st->t->loop);
+    }
 }
 
 /* Hands what is buffered to the session, and writes. */
