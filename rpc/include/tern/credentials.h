@@ -7,13 +7,11 @@
 #include <stddef.h>
 
 #include <tern/export.h>
+#include <tern/limits.h>
 #include <tern/method.h>
 #include <tern/status.h>
 
 TERN_BEGIN_DECLS
-
-/* Bytes of a token with its NUL. */
-#define TERN_LIMIT_TOKEN_BYTES (8u * 1024)
 
 /* Where the tokens of a channel's calls come from. `token` writes one (without "Bearer "), NUL
  * included, into `to` of `cap` bytes; it is asked before every call and should keep what is still

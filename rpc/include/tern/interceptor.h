@@ -13,14 +13,12 @@
 
 #include <tern/context.h>
 #include <tern/export.h>
+#include <tern/limits.h>
 #include <tern/metadata.h>
 #include <tern/method.h>
 #include <tern/status.h>
 
 TERN_BEGIN_DECLS
-
-/* Interceptors in one list. */
-#define TERN_LIMIT_INTERCEPTORS 16u
 
 /* One call as an interceptor sees it. Everything is borrowed for the duration of the function. */
 typedef struct tern_call_info {

@@ -1,6 +1,7 @@
 /* Every limit of the runtime: name, unit, default, and where the number comes from. What exceeds a
  * limit gets the status named beside it. Those with an option of the same meaning in
- * tern_channel_options or tern_server_options are defaults; the rest are fixed at build time. */
+ * tern_channel_options or tern_server_options are defaults, which the program sets at run time; any
+ * of them can be set when the library is built: make CFLAGS=-DTERN_LIMIT_ADDRESSES=8. */
 #ifndef TERN_LIMITS_H
 #define TERN_LIMITS_H
 
@@ -130,6 +131,9 @@
 /* Addresses kept for one target; further ones are ignored. */
 #define TERN_LIMIT_ADDRESSES 64u
 
+/* Bytes of a bearer token with its NUL: UNAUTHENTICATED. (As half a header list.) */
+#define TERN_LIMIT_TOKEN_BYTES (8u * 1024)
+
 /* --- TLS --- */
 
 /* Bytes of one PEM file or text: INVALID_ARGUMENT. (Debian's bundle of all roots: 0.2 MiB.) */
@@ -149,12 +153,18 @@
 
 /* --- server --- */
 
+/* Connections of one server (option connections_max): closed at once. (No more than descriptors can
+ * be had for by default on a server of some size.) */
 #define TERN_LIMIT_CONNECTIONS 10000u
+/* Threads for handlers that block (handler_threads_max): further requests wait. (grpc-java's
+ * executors have no bound; 128 stacks are 1 GiB of address space.) */
 #define TERN_LIMIT_HANDLER_THREADS 128u
+/* Requests that wait for such a thread (handlers_waiting_max): RESOURCE_EXHAUSTED. */
 #define TERN_LIMIT_HANDLERS_WAITING 4096u
 /* From accept to the client's SETTINGS, ms: closed. (h2o: 10 s.) */
 #define TERN_LIMIT_HANDSHAKE_MS 10000u
-/* Running calls after a drain began, ms: then UNAVAILABLE. */
+/* Running calls after a drain began (drain_grace_ms), ms: then UNAVAILABLE. (Kubernetes' grace: 30
+ * s.) */
 #define TERN_LIMIT_DRAIN_GRACE_MS 30000u
 /* A handler that holds its event loop longer than this loses it to another thread, microseconds. */
 #define TERN_LIMIT_SLOW_HANDLER_US 2000u
@@ -162,11 +172,13 @@
  * and so many bytes it drops meanwhile; then it is closed. (RFC 9112, 9.6; nginx: 5 s.) */
 #define TERN_LIMIT_GOODBYE_MS 2000u
 #define TERN_LIMIT_GOODBYE_BYTES (1024u * 1024)
-/* Listening sockets of one server. */
+/* Listening sockets of one server: RESOURCE_EXHAUSTED from tern_server_listen(). */
 #define TERN_LIMIT_LISTENERS 16u
-/* Methods of one server. */
+/* Methods of one server: RESOURCE_EXHAUSTED from their registration. */
 #define TERN_LIMIT_METHODS 4096u
-/* Services with a health status of their own. */
+/* Interceptors in one list: INVALID_ARGUMENT from tern_server_new() and tern_channel_new(). */
+#define TERN_LIMIT_INTERCEPTORS 16u
+/* Services with a health status of their own: -ENOSPC from tern_health_set(). */
 #define TERN_LIMIT_HEALTH_SERVICES 1024u
 
 #endif
