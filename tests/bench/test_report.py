@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from lib import programs as p  # noqa: E402
 from lib import report, series  # noqa: E402
+from lib import streams as st  # noqa: E402
 
 
 class NoProgress:
@@ -92,8 +93,46 @@ class Targets(unittest.TestCase):
         self.assertIsNone(got["five-service workflows per second"])
         self.assertIsNone(got["lone round trip, Tern / grpc++ client -> grpc++ sync"])
         lines = "\n".join(report.verdict(report.targets(*example(3.0, 99.0), None)))
-        self.assertIn("NOT REACHED", lines)
+        self.assertIn("short", lines)
+        self.assertIn("good", lines)
         self.assertIn("not measured", lines)
+
+
+def streamed(small, large):
+    """Tern's speed, grpc++'s being 100."""
+    figures = {}
+    for kind, size in st.STREAMS:
+        own = small if size == p.SMALL else large
+        for name, speed in ((p.TERN, own), (p.GRPCXX, 100)):
+            figures[st.stream_case(name, kind, size)] = {"messages_per_s": [speed],
+                                                         "mb_per_s": [speed]}
+    return filled(figures)
+
+
+def secured(tls_cpu):
+    return filled({st.unary_case(how, size): {report.CPU: [cpu], "calls_per_s": [1000]}
+                   for size in st.UNARY_SIZES
+                   for how, cpu in ((st.CLEARTEXT, 10), (st.TLS, tls_cpu))})
+
+
+class StreamTargets(unittest.TestCase):
+    def test_streams(self):
+        for small, large, wanted in ((300, 100, {True}), (299, 99, {False})):
+            got = report.stream_targets(streamed(small, large))
+            self.assertEqual({t["reached"] for t in got}, wanted)
+            self.assertEqual(len(got), 6)
+
+    def test_ping_pong_is_shown_only(self):
+        self.assertFalse([t for t in report.stream_targets(streamed(1, 1))
+                          if p.PING_PONG in t["name"]])
+        self.assertIn(p.PING_PONG, "\n".join(report.streams_table(streamed(1, 1))))
+
+    def test_connections(self):
+        idle = {f"{p.TERN} {st.CLEARTEXT}": 24576, f"{p.TERN} {st.TLS}": 61441}
+        got = report.connection_targets(secured(15), idle)
+        self.assertEqual([t["reached"] for t in got], [True, True, True, False])
+        got = report.connection_targets(secured(16), {})
+        self.assertEqual([t["reached"] for t in got], [False, False, None, None])
 
 
 class Output(unittest.TestCase):
@@ -107,14 +146,27 @@ class Output(unittest.TestCase):
                 "lone_names": [p.RAW, report.pair(p.TERN, p.TERN)],
                 "counts": {"malloc per call": {"Tern server": 0.0},
                            "instructions per call": {}},
+                "streams": streamed(500, 120), "tls_load": secured(13),
+                "idle": {f"{p.TERN} {st.CLEARTEXT}": 16384.0},
                 "workflows": None, "targets": report.targets(load, lone, None)}
 
     def test_tables(self):
         text = "\n".join(report.text(self.run_of()))
         self.assertIn("Tern -> Tern", text)
         self.assertIn("1.50", text)
+        self.assertIn("from-server, 1,000,000 bytes: Tern", text)
+        self.assertIn("1.30", text)
+        self.assertIn("16.00", text)
         self.assertIn("There is one CPU only", text)
         self.assertTrue(all(len(line) < 160 for line in text.split("\n")))
+
+    def test_parts_may_be_left_out(self):
+        run = self.run_of()
+        for part in ("load", "tern_load", "lone", "counts", "streams", "tls_load", "idle"):
+            run[part] = None
+        run["targets"] = []
+        self.assertEqual(len(report.text(run)), 3)
+        self.assertIsNone(json.loads(json.dumps(report.as_json(run)))["streams"])
 
     def test_json_can_be_read_back(self):
         got = json.loads(json.dumps(report.as_json(self.run_of())))

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""tern-bench as a person uses it: server, latency, load, each against the other and against grpcio
+"""tern-bench as a person uses it: server, latency, load, stream, idle, each against the other and against grpcio
 (Debian's python3-grpcio), right answers and wrong ones. No figure is judged, only that
 it is there."""
 import json
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from concurrent import futures
 
@@ -141,6 +142,75 @@ class Clients(unittest.TestCase):
                                    "--response-size", sizes[1])
                     self.assertEqual(result.returncode, 0, f"{sizes}: {result.stderr}")
 
+    def stream(self, server, *words):
+        result = bench("stream", "--target", server.address, "--seconds", 0.3, "--server-pid",
+                       server.process.pid, "--json", *words)
+        self.assertEqual(result.returncode, 0, f"{words}: {result.stderr}")
+        return json.loads(result.stdout)
+
+    def test_streams(self):
+        with Server() as server:
+            for kind in ("ping-pong", "from-server", "from-client", "both-ways"):
+                for size in (0, 16, 300000):
+                    got = self.stream(server, "--kind", kind, "--size", size)
+                    self.assertEqual(got["sent"] > 0, kind in ("from-client", "both-ways"), got)
+                    self.assertEqual(got["received"] > 0, kind != "from-client", got)
+                    self.assertGreater(got["messages_per_s"], 0)
+                    self.assertGreaterEqual(got["server_cpu_us_per_message"], 0)
+            self.stream(server, "--kind", "from-client", "--unbuffered")
+            self.stream(server, "--kind", "both-ways", "--streams", 5, "--connections", 2)
+            text = bench("stream", "--target", server.address, "--seconds", 0.3)
+            self.assertRegex(text.stdout, r"ping-pong.*\n.*\d+ messages/s, \d+\.\d MB/s")
+
+    def test_streams_that_fail(self):
+        with FakeServer(lambda context: b"") as server:  # it has the unary method only
+            for kind in ("ping-pong", "from-server", "from-client", "both-ways"):
+                result = bench("stream", "--target", server.address, "--seconds", 0.3, "--kind",
+                               kind)
+                self.assertEqual(result.returncode, 1, kind)
+                self.assertIn("UNIMPLEMENTED", result.stderr)
+                self.assertEqual(result.stdout, "")
+
+    def test_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                            "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout",
+                            key, "-out", cert], check=True, capture_output=True)
+            with Server("ipv4:127.0.0.1:0", "--tls-cert", cert, "--tls-key", key) as server:
+                self.stream(server, "--kind", "both-ways", "--tls-roots", cert)
+                result = bench("load", "--target", server.address, "--duration", 0.3,
+                               "--tls-roots", cert)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                result = bench("latency", "--target", server.address, "--count", 5)
+                self.assertEqual(result.returncode, 1)  # in cleartext
+                result = bench("latency", "--target", server.address, "--tls-roots", key)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn(key, result.stderr)
+            result = bench("server", "--listen", "ipv4:127.0.0.1:0", "--tls-cert", cert,
+                           "--tls-key", f"{folder}/none.pem")
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("none.pem", result.stderr)
+
+    def test_idle(self):
+        with Server() as server:
+            result = bench("idle", "--target", server.address, "--connections", 50,
+                           "--server-pid", server.process.pid, "--json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            got = json.loads(result.stdout)
+            self.assertEqual(got["connections"], 50)
+            self.assertGreater(got["server_bytes_before"], 0)
+            text = bench("idle", "--target", server.address, "--connections", 5, "--server-pid",
+                         server.process.pid)
+            self.assertRegex(text.stdout, r"5 connections, all up\n.* KiB for each")
+            gone = subprocess.Popen(["true"])
+            gone.wait()
+            result = bench("idle", "--target", server.address, "--connections", 1, "--server-pid",
+                           gone.pid)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("no process", result.stderr)
+
     def test_zeros_are_a_right_answer(self):
         with FakeServer(lambda context: response(bytes(100))) as server:
             result = bench("latency", "--target", server.address, "--count", 20)
@@ -225,13 +295,64 @@ class Serving(unittest.TestCase):
             self.assertEqual(error.details(), "as asked")
             self.assertEqual(self.call(server.address, request(1, b"x", 0)), response(b"x"))
 
-    def test_streaming_methods_are_not_served(self):
-        with Server() as server:
-            for name in ("StreamingCall", "StreamingFromClient", "StreamingFromServer",
-                         "StreamingBothWays"):
-                error = self.failure(server.address, request(1),
-                                     f"/grpc.testing.BenchmarkService/{name}")
-                self.assertEqual(error.code(), grpc.StatusCode.UNIMPLEMENTED, name)
+    def stream(self, channel, name, kind):
+        return getattr(channel, kind)(f"/grpc.testing.BenchmarkService/{name}")
+
+    def test_grpcio_streams(self):
+        with Server() as server, \
+                grpc.insecure_channel(server.address.removeprefix("ipv4:")) as channel:
+            call = self.stream(channel, "StreamingCall", "stream_stream")
+            self.assertEqual(list(call(iter([request(4, b"ab"), request(1, b"z"), request(2)]),
+                                       timeout=LIMIT_S)),
+                             [response(b"abab"), response(b"z"), response(bytes(2))])
+            call = self.stream(channel, "StreamingFromClient", "stream_unary")
+            self.assertEqual(call(iter([request(9, b"ab"), request(3, b"ab")]), timeout=LIMIT_S),
+                             response(bytes(3)))
+            self.assertEqual(call(iter([]), timeout=LIMIT_S), b"\n\0")
+            call = self.stream(channel, "StreamingFromServer", "unary_stream")
+            answers = call(request(5, b"ab"), timeout=LIMIT_S)
+            for _ in range(1000):
+                self.assertEqual(next(answers), response(b"ababa"))
+            answers.cancel()
+            with self.assertRaises(grpc.RpcError):
+                for _ in answers:
+                    pass
+            self.assertEqual(answers.code(), grpc.StatusCode.CANCELLED)
+
+    def test_grpcio_both_ways(self):
+        with Server() as server, \
+                grpc.insecure_channel(server.address.removeprefix("ipv4:")) as channel:
+            call = self.stream(channel, "StreamingBothWays", "stream_stream")
+            self.assertEqual(list(call(iter([]), timeout=LIMIT_S)), [])
+            enough = threading.Event()
+
+            def requests():
+                yield request(3, b"ab")
+                enough.wait(LIMIT_S)
+            n = 0
+            for answer in call(requests(), timeout=LIMIT_S):
+                self.assertEqual(answer, response(b"aba"))
+                n += 1
+                if n == 1000:
+                    enough.set()
+            self.assertGreaterEqual(n, 1000)
+
+    def test_bad_requests_on_streams(self):
+        bad = request(-1, b"x")
+        with Server() as server, \
+                grpc.insecure_channel(server.address.removeprefix("ipv4:")) as channel:
+            for name, kind in (("StreamingCall", "stream_stream"),
+                               ("StreamingFromClient", "stream_unary"),
+                               ("StreamingFromServer", "unary_stream"),
+                               ("StreamingBothWays", "stream_stream")):
+                with self.assertRaises(grpc.RpcError) as caught:
+                    call = self.stream(channel, name, kind)
+                    argument = bad if kind == "unary_stream" else iter([bad])
+                    result = call(argument, timeout=LIMIT_S)
+                    if kind != "stream_unary":
+                        list(result)
+                self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT, name)
+                self.assertIn("response_size", caught.exception.details())
 
     def test_port_in_use(self):
         with Server() as server:
@@ -252,7 +373,7 @@ class CommandLine(unittest.TestCase):
     def test_every_example_of_the_help_is_understood(self):
         examples = re.sub(r" \\\n", " ", bench("--help").stdout.split("Examples:")[1])
         commands = [line.split() for line in examples.strip().splitlines()]
-        self.assertEqual(len(commands), 3)
+        self.assertEqual(len(commands), 4)
         for words in commands:
             words = [word for word in words if not re.search(r"[$()]|^-s$|^tern-bench\)$", word)]
             words = [word for word in words if word != "--server-pid"]
@@ -261,7 +382,8 @@ class CommandLine(unittest.TestCase):
             self.assertIn("'--nonsense' is not known", result.stderr)
 
     def test_mistakes(self):
-        for words in ((), ("serve",), ("server",), ("load", "--target", "a:1", "--duration", "0")):
+        for words in ((), ("serve",), ("server",), ("load", "--target", "a:1", "--duration", "0"),
+                      ("idle", "--target", "a:1"), ("stream", "--kind", "both-ways")):
             result = bench(*words)
             self.assertEqual(result.returncode, 2)
             self.assertEqual(len(result.stderr.splitlines()), 1)

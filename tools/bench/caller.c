@@ -9,9 +9,6 @@
 #include "tools/bench/payload.h"
 #include "tools/bench/stats.h"
 
-/* How long a client waits for its server to appear, ms. */
-#define CONNECT_WAIT_MS 5000
-
 int bench_caller_init(bench_caller *c, const bench_options *o, uint64_t first_number)
 {
     *c = (bench_caller){ .request = GRPC__TESTING__SIMPLE_REQUEST__INIT,
@@ -68,25 +65,4 @@ tern_code bench_caller_call(bench_caller *c, tern_channel *ch, uint64_t *ret_ns,
     code = check(c, response, reterr);
     grpc__testing__simple_response__free_unpacked(response, NULL);
     return code;
-}
-
-tern_code bench_connect(const char *target, tern_channel **ret, tern_status *reterr)
-{
-    tern_channel *ch;
-    tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
-    /* Answers are the same size as requests may be: more than the default of 4 MiB. */
-    options.receive_message_bytes_max = BENCH_PAYLOAD_BYTES_MAX + 1024;
-    /* A breaker would hide failures behind refusals, and caps the calls in flight below what a load
-     * may ask for. */
-    options.breaker.disabled = true;
-    tern_code code = tern_channel_new(target, &options, &ch, reterr);
-    if (code != TERN_OK)
-        return code;
-    code = tern_channel_wait_ready(ch, CONNECT_WAIT_MS, reterr);
-    if (code != TERN_OK) {
-        tern_channel_free(ch);
-        return code;
-    }
-    *ret = ch;
-    return TERN_OK;
 }

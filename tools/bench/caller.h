@@ -26,7 +26,4 @@ void bench_caller_deinit(bench_caller *c);
 tern_code bench_caller_call(bench_caller *c, tern_channel *ch, uint64_t *ret_ns,
                             tern_status *reterr);
 
-/* Makes a channel to the target and waits until it is connected. */
-tern_code bench_connect(const char *target, tern_channel **ret, tern_status *reterr);
-
 #endif

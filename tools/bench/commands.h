@@ -8,5 +8,7 @@
 int bench_run_server(const bench_options *o);
 int bench_run_latency(const bench_options *o);
 int bench_run_load(const bench_options *o);
+int bench_run_stream(const bench_options *o);
+int bench_run_idle(const bench_options *o);
 
 #endif

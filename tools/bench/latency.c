@@ -6,6 +6,7 @@
 
 #include "tools/bench/caller.h"
 #include "tools/bench/commands.h"
+#include "tools/bench/dial.h"
 #include "tools/bench/stats.h"
 
 /* Calls before the measurement: windows, tables and pools have settled by then. */
@@ -76,23 +77,22 @@ int bench_run_latency(const bench_options *o)
     tern_status err;
     bench_caller caller;
     bench_histogram *h = calloc(1, sizeof(*h));
-    int status = 1;
+    uint32_t n_channels;
+    tern_code code;
     if (!h || bench_caller_init(&caller, o, 1) < 0) {
         fprintf(stderr, "tern-bench: out of memory\n");
         free(h);
         return 1;
     }
-    tern_code code = bench_connect(o->target, &ch, &err);
-    if (code != TERN_OK)
-        fprintf(stderr, "tern-bench: no connection to %s: %s: %s\n", o->target,
-                tern_code_name(code), err.message);
-    else if ((code = measure(&caller, ch, o, h, &err)) != TERN_OK)
+    if (bench_dial_many(o, 1, &ch, &n_channels) == 0)
+        code = measure(&caller, ch, o, h, &err);
+    else
+        code = TERN_UNAVAILABLE; /* told already */
+    if (n_channels && code != TERN_OK)
         fprintf(stderr, "tern-bench: a call to %s failed: %s: %s\n", o->target,
                 tern_code_name(code), err.message);
-    else
-        status = 0;
-    tern_channel_free(ch);
+    bench_dial_hang_up(&ch, n_channels);
     bench_caller_deinit(&caller);
     free(h);
-    return status;
+    return code == TERN_OK ? 0 : 1;
 }

@@ -16,18 +16,15 @@
 
 #include "tools/bench/caller.h"
 #include "tools/bench/commands.h"
+#include "tools/bench/dial.h"
 #include "tools/bench/stats.h"
+#include "tools/bench/window.h"
 
-/* Warm-up: a tenth of the duration, within these bounds, s. */
-#define WARMUP_S_MIN 0.2
-#define WARMUP_S_MAX 1.0
 /* Pause of a caller after a failure, ms. */
 #define FAILURE_PAUSE_MS 10
 /* How long calls may still take after the end, s: then the server is taken for dead. */
 #define STOP_WAIT_S 30
 #define CALLER_STACK_BYTES (256u * 1024)
-
-typedef enum phase { PHASE_WARMUP, PHASE_MEASURED, PHASE_STOP } phase;
 
 typedef struct load load;
 
@@ -51,21 +48,6 @@ struct load {
     _Atomic int phase;
 };
 
-/* What was measured around the middle phase. */
-typedef struct window {
-    uint64_t begin_ns, end_ns;
-    int64_t client_us, server_us; /* differences */
-    bool server_known;
-} window;
-
-static void pause_s(double seconds)
-{
-    struct timespec ts = { .tv_sec = (time_t)seconds };
-    ts.tv_nsec = (long)((seconds - (double)ts.tv_sec) * 1e9);
-    while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
-        ;
-}
-
 static void *run_worker(void *ctx)
 {
     worker *w = ctx;
@@ -80,17 +62,17 @@ static void *run_worker(void *ctx)
         tern_code code = bench_caller_call(&w->caller, l->channels[at % l->n_channels], &ns, &err);
         n_calls++;
         int now = atomic_load_explicit(&l->phase, memory_order_relaxed);
-        if (code == TERN_OK && now == PHASE_MEASURED)
+        if (code == TERN_OK && now == BENCH_PHASE_MEASURED)
             bench_histogram_add(&w->latencies, ns);
-        if (now == PHASE_STOP)
+        if (now == BENCH_PHASE_STOP)
             return NULL;
         if (code == TERN_OK)
             continue;
-        w->failed += now == PHASE_MEASURED;
+        w->failed += now == BENCH_PHASE_MEASURED;
         if (!w->has_failed)
             w->first_failure = err;
         w->has_failed = true;
-        pause_s(FAILURE_PAUSE_MS / 1e3);
+        bench_pause_s(FAILURE_PAUSE_MS / 1e3);
     }
 }
 
@@ -125,7 +107,7 @@ static int start_workers(load *l)
  * uses memory that could not be freed below it. */
 static void stop_workers(load *l)
 {
-    atomic_store(&l->phase, PHASE_STOP);
+    atomic_store(&l->phase, BENCH_PHASE_STOP);
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += STOP_WAIT_S;
@@ -141,27 +123,7 @@ static void stop_workers(load *l)
     }
 }
 
-static window measure(load *l)
-{
-    const bench_options *o = l->options;
-    double warmup = o->duration_s / 10;
-    if (warmup < WARMUP_S_MIN)
-        warmup = WARMUP_S_MIN;
-    pause_s(warmup > WARMUP_S_MAX ? WARMUP_S_MAX : warmup);
-    window w = { .client_us = -bench_cpu_self_us() };
-    int64_t begin_us = 0, end_us = 0;
-    w.server_known = o->server_pid && bench_cpu_process_us(o->server_pid, &begin_us) == 0;
-    w.begin_ns = bench_now_ns();
-    atomic_store(&l->phase, PHASE_MEASURED);
-    pause_s(o->duration_s);
-    w.end_ns = bench_now_ns();
-    w.client_us += bench_cpu_self_us();
-    w.server_known = w.server_known && bench_cpu_process_us(o->server_pid, &end_us) == 0;
-    w.server_us = end_us - begin_us;
-    return w;
-}
-
-static void print_json(const bench_histogram *h, const window *w, uint64_t failed)
+static void print_json(const bench_histogram *h, const bench_window *w, uint64_t failed)
 {
     double n = (double)h->count, seconds = (double)(w->end_ns - w->begin_ns) / 1e9;
     printf("{\"calls\": %.0f, \"failed\": %llu, \"seconds\": %.3f, \"calls_per_s\": %.1f, "
@@ -179,7 +141,7 @@ static void print_json(const bench_histogram *h, const window *w, uint64_t faile
         printf("\"server_cpu_us_per_call\": null}\n");
 }
 
-static void print_text(const bench_options *o, const bench_histogram *h, const window *w,
+static void print_text(const bench_options *o, const bench_histogram *h, const bench_window *w,
                        uint64_t failed)
 {
     double n = (double)h->count, seconds = (double)(w->end_ns - w->begin_ns) / 1e9;
@@ -200,7 +162,7 @@ static void print_text(const bench_options *o, const bench_histogram *h, const w
 }
 
 /* Sums up; 0 when every call succeeded. */
-static int report(load *l, const window *w)
+static int report(load *l, const bench_window *w)
 {
     const bench_options *o = l->options;
     bench_histogram *sum = &l->workers[0].latencies;
@@ -231,20 +193,6 @@ static int report(load *l, const window *w)
     return failure ? 1 : 0;
 }
 
-static int open_channels(load *l)
-{
-    for (; l->n_channels < l->options->connections; l->n_channels++) {
-        tern_status err;
-        tern_code code = bench_connect(l->options->target, &l->channels[l->n_channels], &err);
-        if (code != TERN_OK) {
-            fprintf(stderr, "tern-bench: no connection %u to %s: %s: %s\n", l->n_channels + 1,
-                    l->options->target, tern_code_name(code), err.message);
-            return -1;
-        }
-    }
-    return 0;
-}
-
 int bench_run_load(const bench_options *o)
 {
     load l = { .options = o };
@@ -253,17 +201,17 @@ int bench_run_load(const bench_options *o)
     int status = 1;
     if (!l.channels || !l.workers) {
         fprintf(stderr, "tern-bench: out of memory for %u callers\n", o->concurrency);
-    } else if (open_channels(&l) == 0) {
+    } else if (bench_dial_many(o, o->connections, l.channels, &l.n_channels) == 0) {
         bool started = start_workers(&l) == 0;
-        window w = { 0 };
+        bench_window w = { 0 };
         if (started)
-            w = measure(&l);
+            w = bench_window_measure(o, &l.phase);
         stop_workers(&l);
         if (started)
             status = report(&l, &w);
     }
-    for (uint32_t i = 0; i < l.n_channels; i++)
-        tern_channel_free(l.channels[i]);
+    if (l.channels)
+        bench_dial_hang_up(l.channels, l.n_channels);
     free(l.channels);
     free(l.workers);
     return status;

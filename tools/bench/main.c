@@ -27,6 +27,12 @@ int main(int argc, char **argv)
     case BENCH_LOAD:
         status = bench_run_load(&options);
         break;
+    case BENCH_STREAM:
+        status = bench_run_stream(&options);
+        break;
+    case BENCH_IDLE:
+        status = bench_run_idle(&options);
+        break;
     }
     if (fflush(stdout) != 0) {
         fprintf(stderr, "tern-bench: the result could not be written\n");

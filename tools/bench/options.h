@@ -11,6 +11,7 @@
 #define BENCH_CONNECTIONS_MAX 10000u
 #define BENCH_CONCURRENCY_MAX 10000u
 #define BENCH_THREADS_MAX 1024u
+#define BENCH_STREAMS_MAX 100u
 #define BENCH_COUNT_MAX 1000000000u
 #define BENCH_DURATION_S_MAX 86400.0
 #define BENCH_PAYLOAD_BYTES_MAX (64u * 1024 * 1024)
@@ -20,7 +21,9 @@ typedef enum bench_command {
     BENCH_HELP = 0,
     BENCH_SERVER,
     BENCH_LATENCY,
-    BENCH_LOAD
+    BENCH_LOAD,
+    BENCH_STREAM,
+    BENCH_IDLE
 } bench_command;
 
 /* How the server runs its handler: the values of tern_execution. */
@@ -29,6 +32,14 @@ typedef enum bench_execution {
     BENCH_EXEC_INLINE = 1,
     BENCH_EXEC_POOLED = 2
 } bench_execution;
+
+/* The streaming methods of the service, by who sends. */
+typedef enum bench_stream_kind {
+    BENCH_PING_PONG = 0, /* StreamingCall */
+    BENCH_FROM_SERVER = 1,
+    BENCH_FROM_CLIENT = 2,
+    BENCH_BOTH_WAYS = 3
+} bench_stream_kind;
 
 /* What the command line said. Strings are borrowed from argv. */
 typedef struct bench_options {
@@ -44,6 +55,12 @@ typedef struct bench_options {
     long server_pid; /* 0: none given */
     uint32_t request_bytes, response_bytes;
     uint32_t timeout_ms; /* 0: no deadline */
+    bench_stream_kind stream_kind;
+    uint32_t message_bytes; /* of a stream's messages */
+    uint32_t streams;
+    bool unbuffered;
+    const char *tls_cert, *tls_key; /* of the server; both or neither */
+    const char *tls_roots;          /* of a client; NULL: cleartext */
     bool json;
 } bench_options;
 

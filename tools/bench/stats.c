@@ -105,6 +105,22 @@ int bench_cpu_process_us(long pid, int64_t *ret)
     return 0;
 }
 
+int bench_memory_process(long pid, int64_t *ret)
+{
+    char path[64];
+    long pages = -1;
+    snprintf(path, sizeof(path), "/proc/%ld/statm", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return -1;
+    int n = fscanf(f, "%*d %ld", &pages);
+    fclose(f);
+    if (n != 1)
+        return -1;
+    *ret = (int64_t)pages * sysconf(_SC_PAGESIZE);
+    return 0;
+}
+
 uint64_t bench_now_ns(void)
 {
     struct timespec ts;

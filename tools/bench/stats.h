@@ -36,6 +36,9 @@ double bench_histogram_mean(const bench_histogram *h);
 int64_t bench_cpu_self_us(void);
 int bench_cpu_process_us(long pid, int64_t *ret);
 
+/* Resident memory of a process, bytes. 0, or -1 when there is no such process. */
+int bench_memory_process(long pid, int64_t *ret);
+
 /* Monotonic clock, ns. */
 uint64_t bench_now_ns(void);
 

@@ -11,6 +11,12 @@ TERN = "Tern"
 SYNC, CALLBACK, ASYNC = "grpc++ sync", "grpc++ callback", "grpc++ async"
 GRPCXX = "grpc++"
 
+# Streams: kinds as tern-bench calls them, sizes of a message in bytes.
+PING_PONG, FROM_SERVER = "ping-pong", "from-server"
+FROM_CLIENT, BOTH_WAYS = "from-client", "both-ways"
+SMALL, LARGE = 16, 1000000
+IDLE_CONNECTIONS = 5000
+
 
 class Programs:
     """The command lines, for one build folder."""
@@ -31,6 +37,29 @@ class Programs:
             BARE: [self.peers / "nghttp2-server", ANY_PORT],
         }
 
+    def stream_server(self, name, tls=None):
+        """Tern's or grpc++'s; with the certificates in the folder `tls`."""
+        if name == TERN:
+            files = ["--tls-cert", tls / "cert.pem", "--tls-key", tls / "key.pem"] if tls else []
+            return self.servers()[TERN] + files
+        files = [tls / "cert.pem", tls / "key.pem"] if tls else []
+        return [self.peers / "grpcxx-stream-server", ANY_PORT, *files]
+
+    def stream(self, name, address, kind, size, seconds, pid):
+        """One stream on one connection."""
+        if name == TERN:
+            return [self.tern, "stream", "--target", address, "--kind", kind, "--size", size,
+                    "--seconds", seconds, "--server-pid", pid, "--json"]
+        return [self.peers / "grpcxx-stream-client", address, kind, size, seconds, pid]
+
+    def idle(self, address, pid, tls=None):
+        return [self.tern, "idle", "--target", address, "--connections", IDLE_CONNECTIONS,
+                "--server-pid", pid, "--json", *self.roots(tls)]
+
+    @staticmethod
+    def roots(tls):
+        return ["--tls-roots", tls / "cert.pem"] if tls else []
+
     def raw_server(self):
         return [self.peers / "raw-pingpong", "server", ANY_PORT, UP_BYTES, DOWN_BYTES]
 
@@ -44,6 +73,12 @@ class Programs:
     def tern_load(self, address, connections, callers, seconds, pid):
         return [self.tern, "load", "--target", address, "--connections", connections,
                 "--concurrency", callers, "--duration", seconds, "--server-pid", pid, "--json"]
+
+    def tls_load(self, address, size, seconds, pid, tls):
+        """Ten connections; of small calls ten at once on each, of large ones one. `size` both
+        ways."""
+        return (self.tern_load(address, 10, 100 if size < LARGE else 10, seconds, pid) +
+                ["--request-size", size, "--response-size", size, *self.roots(tls)])
 
     def latency(self, client, address, count):
         if client == BARE:  # for a second, whatever the count

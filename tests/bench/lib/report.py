@@ -1,11 +1,16 @@
 """What the figures mean: the targets, the tables on the terminal, and bench.json."""
 from lib import programs as p
+from lib import streams as st
 
 CPU = "server_cpu_us_per_call"
 CPU_SHARE_MAX = 0.25          # of grpc++ async's
 ROUND_TRIP_TO_RAW_MAX = 1.6
 WORKFLOWS_PER_S_MIN = 2000
 CPU_TO_BARE_MAX = 1.25        # shown, not among what has to be reached yet
+SMALL_MESSAGES_MIN = 3.0      # times grpc++'s messages per second
+LARGE_MESSAGES_MIN = 1.0      # times its MB per second
+TLS_CPU_MAX = 1.5             # times the cleartext server's CPU per call
+IDLE_BYTES_MAX = {st.CLEARTEXT: 24 * 1024, st.TLS: 60 * 1024}
 
 
 def target(name, value, limit, at_most=True):
@@ -32,6 +37,33 @@ def targets(load, lone, workflows):
     result.append(target("five-service workflows per second",
                          workflows.get("workflows_per_s") if workflows else None,
                          WORKFLOWS_PER_S_MIN, at_most=False))
+    return result
+
+
+def stream_targets(streams):
+    """Ratios of Tern -> Tern to grpc++ -> grpc++ within a round. Ping-pong is shown only."""
+    result = []
+    for kind, size in st.STREAMS:
+        if kind == p.PING_PONG:
+            continue
+        small = size == p.SMALL
+        value = streams.ratio(st.stream_case(p.TERN, kind, size),
+                              st.stream_case(p.GRPCXX, kind, size),
+                              "messages_per_s" if small else "mb_per_s")
+        result.append(target(f"{kind} stream, {size:,} bytes, "
+                             f"{'messages/s' if small else 'MB/s'} Tern / grpc++", value,
+                             SMALL_MESSAGES_MIN if small else LARGE_MESSAGES_MIN, at_most=False))
+    return result
+
+
+def connection_targets(tls, idle):
+    """What TLS adds to a call, and what a connection takes that nobody uses."""
+    result = [target(f"server CPU per unary call of {size:,} bytes, TLS / cleartext",
+                     tls.ratio(st.unary_case(st.TLS, size), st.unary_case(st.CLEARTEXT, size),
+                               CPU), TLS_CPU_MAX) for size in st.UNARY_SIZES]
+    for how, limit in IDLE_BYTES_MAX.items():
+        result.append(target(f"bytes of the server per idle connection, {how}",
+                             idle.get(f"{p.TERN} {how}"), limit))
     return result
 
 
@@ -81,8 +113,39 @@ def counts_table(counts):
             *table(["program", "malloc calls", "instructions"], rows), ""]
 
 
+def streams_table(streams):
+    rows = []
+    for kind, size in st.STREAMS:
+        for name in (p.TERN, p.GRPCXX):
+            case = st.stream_case(name, kind, size)
+            measure = "messages_per_s" if size == p.SMALL else "mb_per_s"
+            rows.append([f"{kind}, {size:,} bytes: {name}",
+                         number(streams.median(case, "messages_per_s"), 0),
+                         number(streams.median(case, "mb_per_s"), 1),
+                         number(streams.median(case, "server_cpu_us_per_message")),
+                         number(streams.median(case, "client_cpu_us_per_message")),
+                         number(streams.ratio(case, st.stream_case(p.GRPCXX, kind, size),
+                                              measure))])
+    return ["Streams: one on one connection, server and client of the same make on a CPU each",
+            *table(["kind", "messages/s", "MB/s", "server CPU us/message", "client CPU us/message",
+                    "speed / grpc++"], rows), ""]
+
+
+def connections_table(tls, idle):
+    rows = [[f"{size:,} bytes each way: {how}",
+             number(tls.median(st.unary_case(how, size), CPU)),
+             number(tls.median(st.unary_case(how, size), "calls_per_s"), 0),
+             number(tls.ratio(st.unary_case(how, size), st.unary_case(st.CLEARTEXT, size), CPU))]
+            for size in st.UNARY_SIZES for how in (st.CLEARTEXT, st.TLS)]
+    memory = [[name, number(value / 1024)] for name, value in idle.items()]
+    return ["Tern's server: unary calls on 10 connections, 100 callers (1 MB: 10)",
+            *table(["payload", "server CPU us/call", "calls/s", "CPU / cleartext"], rows), "",
+            f"Server's memory for each of {p.IDLE_CONNECTIONS:,} idle connections",
+            *table(["server", "KiB"], memory), ""]
+
+
 def verdict(lines):
-    word = {True: "reached", False: "NOT REACHED", None: "not measured"}
+    word = {True: "good", False: "short", None: "not measured"}
     rows = [[t["name"], number(t["value"], 0 if t["limit"] > 100 else 3),
              ("<= " if t["at_most"] else ">= ") + f"{t['limit']:,}", word[t["reached"]]]
             for t in lines]
@@ -98,15 +161,24 @@ def text(run):
     if run["machine"]["cpus"] < 2:
         lines[1:1] = ["There is one CPU only: server and load share it, their figures disturb each "
                       "other."]
-    lines += load_table("Servers under load: 10 connections x 10 streams, 100/100 bytes, one CPU",
+    if run["load"]:
+        lines += unary_tables(run)
+    if run["streams"]:
+        lines += streams_table(run["streams"])
+    if run["tls_load"]:
+        lines += connections_table(run["tls_load"], run["idle"])
+    if run["counts"]:
+        lines += counts_table(run["counts"])
+    return lines + (verdict(run["targets"]) if run["targets"] else [])
+
+
+def unary_tables(run):
+    lines = load_table("Servers under load: 10 connections x 10 streams, 100/100 bytes, one CPU",
                         run["load"], run["load_names"], p.ASYNC)
     if run["tern_load"]:
         lines += load_table("The same with Tern's blocking client: 100 threads on 10 connections",
                             run["tern_load"], run["tern_load_names"], p.ASYNC)
-    lines += lone_table(run["lone"], run["lone_names"])
-    if run["counts"]:
-        lines += counts_table(run["counts"])
-    return lines + verdict(run["targets"])
+    return lines + lone_table(run["lone"], run["lone_names"])
 
 
 def as_json(run):
@@ -114,15 +186,18 @@ def as_json(run):
     return {
         "date": run["date"], "machine": run["machine"], "versions": run["versions"],
         "settings": run["settings"], "targets": run["targets"],
-        "ratios": {
+        "ratios": {} if not run["load"] else {
             "server_cpu_to_grpcxx_async": run["load"].ratio(p.TERN, p.ASYNC, CPU),
             "server_cpu_to_bare_nghttp2": run["load"].ratio(p.TERN, p.BARE, CPU),
             "round_trip_to_raw": {case: {"p50": run["lone"].ratio(case, p.RAW, "p50_us"),
                                          "mean": run["lone"].ratio(case, p.RAW, "mean_us")}
                                   for case in run["lone_names"]},
         },
-        "server_load": run["load"].as_json(),
+        "server_load": run["load"].as_json() if run["load"] else None,
         "tern_client_load": run["tern_load"].as_json() if run["tern_load"] else None,
-        "lone_round_trip": run["lone"].as_json(),
+        "lone_round_trip": run["lone"].as_json() if run["lone"] else None,
+        "streams": run["streams"].as_json() if run["streams"] else None,
+        "tls_load": run["tls_load"].as_json() if run["tls_load"] else None,
+        "idle_bytes_per_connection": run["idle"],
         "counts": run["counts"], "workflows": run["workflows"],
     }

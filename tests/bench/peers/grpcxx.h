@@ -15,15 +15,17 @@ inline std::string PlainAddress(const std::string &address)
 }
 
 // The request's payload, repeated to the size asked for; zeros when the request has none. Returns
-// false for a size that cannot be meant.
+// false for a size that cannot be meant. `again`: the response may hold a former answer.
 inline bool Answer(const grpc::testing::SimpleRequest &request,
-                   grpc::testing::SimpleResponse *response)
+                   grpc::testing::SimpleResponse *response, bool again = false)
 {
     if (request.response_size() < 0)
         return false;
     size_t size = static_cast<size_t>(request.response_size());
     const std::string &body = request.payload().body();
     std::string *out = response->mutable_payload()->mutable_body();
+    if (again)
+        out->clear();
     if (body.empty()) {
         out->assign(size, '\0');
         return true;

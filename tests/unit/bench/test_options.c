@@ -79,6 +79,39 @@ static void client_options(void **state)
     assert_false(o.json);
 }
 
+static void stream_options(void **state)
+{
+    (void)state;
+    bench_options o;
+    assert_int_equal(parse("tern-bench stream --target a:1", &o), 0);
+    assert_int_equal(o.command, BENCH_STREAM);
+    assert_int_equal(o.stream_kind, BENCH_PING_PONG);
+    assert_int_equal(o.message_bytes, 16);
+    assert_int_equal(o.streams, 1);
+    assert_int_equal(o.connections, 1);
+    assert_false(o.unbuffered);
+    assert_null(o.tls_roots);
+    assert_int_equal(parse("tern-bench stream --target a:1 --kind both-ways --size 0 --streams 9 "
+                           "--seconds 0.5 --unbuffered --tls-roots r.pem --connections 3",
+                           &o),
+                     0);
+    assert_int_equal(o.stream_kind, BENCH_BOTH_WAYS);
+    assert_int_equal(o.message_bytes, 0);
+    assert_int_equal(o.streams, 9);
+    assert_true(o.duration_s == 0.5);
+    assert_true(o.unbuffered);
+    assert_string_equal(o.tls_roots, "r.pem");
+    assert_int_equal(parse("tern-bench stream --target a:1 --kind from-server", &o), 0);
+    assert_int_equal(o.stream_kind, BENCH_FROM_SERVER);
+    assert_int_equal(parse("tern-bench stream --target a:1 --kind=from-client", &o), 0);
+    assert_int_equal(o.stream_kind, BENCH_FROM_CLIENT);
+    assert_int_equal(parse("tern-bench idle --target a:1 --connections 5 --server-pid 7", &o), 0);
+    assert_int_equal(o.command, BENCH_IDLE);
+    assert_int_equal(parse("tern-bench server --listen a:1 --tls-cert c --tls-key k", &o), 0);
+    assert_string_equal(o.tls_cert, "c");
+    assert_string_equal(o.tls_key, "k");
+}
+
 static void help_wherever_it_stands(void **state)
 {
     (void)state;
@@ -119,6 +152,15 @@ static void refusals(void **state)
     refuses("tern-bench load --request-size 67108865", "67108864");
     refuses("tern-bench server --execution both", "'both'");
     refuses("tern-bench load extra", "'extra'");
+    refuses("tern-bench stream --kind both", "'both'");
+    refuses("tern-bench stream --kind both-ways|", "both-ways|'");
+    refuses("tern-bench stream --kind=", "--kind takes one of ping-pong|from-server|from-client|"
+                                         "both-ways, not ''");
+    refuses("tern-bench stream --streams 101 --target a:1", "'101'");
+    refuses("tern-bench stream --duration 1", "not an option of 'tern-bench stream'");
+    refuses("tern-bench load --tls-roots= --target a:1", "PEM file");
+    refuses("tern-bench idle --target a:1", "--server-pid PID");
+    refuses("tern-bench server --listen a:1 --tls-key k", "both of --tls-cert");
 }
 
 static void a_long_word_is_cut(void **state)
@@ -137,7 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_options),          cmocka_unit_test(client_options),
         cmocka_unit_test(help_wherever_it_stands), cmocka_unit_test(refusals),
-        cmocka_unit_test(a_long_word_is_cut),
+        cmocka_unit_test(a_long_word_is_cut),      cmocka_unit_test(stream_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
