@@ -156,6 +156,7 @@ $(B)/bin/dronedelivery: $(DRONE_OBJ) $(LIBTERN)
 include tests/tests.mk
 include tools/checks.mk
 include tests/interop/interop.mk
+include tests/soak/soak.mk
 
 .PHONY: setup demo bench install clean help
 setup: ## installs the Debian packages that building and testing need (apt; root or sudo)
