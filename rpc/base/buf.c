@@ -104,3 +104,9 @@ void tern__buf_trim(tern__buf *b, size_t keep)
     b->data = data;
     b->cap = keep;
 }
+
+void tern__buf_trim_unused(tern__buf *b, size_t keep, size_t used)
+{
+    if (b->cap / 4 > used)
+        tern__buf_trim(b, keep);
+}

@@ -27,6 +27,11 @@ void tern__buf_consume(tern__buf *b, size_t len);
 /* Gives memory beyond `keep` bytes back when the buffer is empty. */
 void tern__buf_trim(tern__buf *b, size_t keep);
 
+/* The same, unless a good part of its memory was used last: `used` bytes. Large contents in a row
+ * keep the room they need, which costs page after page to get anew; the first small ones give it
+ * back. */
+void tern__buf_trim_unused(tern__buf *b, size_t keep, size_t used);
+
 static inline uint8_t *tern__buf_head(const tern__buf *b)
 {
     return b->data + b->off;

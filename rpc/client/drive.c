@@ -27,8 +27,9 @@
 #define READ_BYTES (32u * 1024)
 /* Reads in a row before others get the lock. */
 #define READS_PER_TURN 16
-/* Memory an idle connection's output buffer may keep. */
+/* Memory an output buffer keeps that is used for little: so many writes in a row, or none. */
 #define OUT_KEEP_BYTES (16u * 1024)
+#define SMALL_FLUSHES 16u
 /* Shorter waits than this take poll: the kernel's limit on a read is counted in its ticks (1 to
  * 10 ms), comes up to two of them late, and when it is long up to an eighth besides. */
 #define READ_LIMIT_MIN_NS (150 * TERN__NS_PER_MS)
@@ -125,10 +126,28 @@ bool tern__drive_take_in_all(tern__transport *t)
     return read_all(t, buf);
 }
 
+/* Acknowledgements leave between large messages: one small write does not mean that the room will
+ * not be needed again, which would have to be made page after page. */
+static void settle_out(tern__transport *t, size_t used)
+{
+    if (t->out.cap / 4 <= used)
+        t->small_flushes = 0;
+    else if (used && ++t->small_flushes >= SMALL_FLUSHES)
+        tern__drive_rest(t);
+}
+
+void tern__drive_rest(tern__transport *t)
+{
+    t->small_flushes = 0;
+    tern__buf_trim(&t->out, OUT_KEEP_BYTES);
+}
+
 void tern__drive_flush(tern__transport *t)
 {
+    size_t used = 0;
     while (!t->dead) {
         int more = tern__h2_take(t->h2, &t->out, TERN_LIMIT_OUTBOUND_BYTES);
+        used = t->out.len > used ? t->out.len : used;
         int rv = more < 0 ? more : tern__socket_flush(&t->sock, &t->out);
         if (rv < 0) {
             /* What the server said before it hung up decides what may be repeated: read it
@@ -141,7 +160,7 @@ void tern__drive_flush(tern__transport *t)
         if (rv == 0 || more == 0)
             break;
     }
-    tern__buf_trim(&t->out, OUT_KEEP_BYTES);
+    settle_out(t, used);
     if (!t->dead && !tern__h2_alive(t->h2)) {
         char why[320] = "the connection has ended";
         const char *reason = tern__h2_error_text(t->h2);
@@ -270,7 +289,7 @@ static bool settled(const tern__transport *t, const tern__client_stream *s, tern
     case TERN__WAIT_HEADERS:
         return s->headers_seen;
     case TERN__WAIT_DATA:
-        return s->body->in.len != 0;
+        return s->body->in.len != 0 || s->body->direct;
     case TERN__WAIT_ROOM:
         return tern__stream_unsent(s) < TERN_LIMIT_STREAM_SEND_BYTES;
     default:

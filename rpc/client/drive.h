@@ -14,6 +14,9 @@ void tern__transport_fail_queued(tern__transport *t);
 /* Ends the connection. */
 void tern__transport_die(tern__transport *t, const char *why);
 
+/* The connection is not used any more: gives memory back. */
+void tern__drive_rest(tern__transport *t);
+
 /* Whether bytes wait for room in the socket. */
 static inline bool tern__drive_unsent(const tern__transport *t)
 {

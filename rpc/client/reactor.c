@@ -59,6 +59,7 @@ static int64_t look_around(tern_loop *loop)
             until = tern__time_min(until, now + TICK_NS); /* in use */
         } else if (!t->dead) {
             until = tern__time_min(until, tern__upkeep(t, t->n_streams > 0));
+            tern__drive_rest(t);
             if (!t->dead && (!t->bg_armed || tern__drive_unsent(t)))
                 tern__reactor_arm(t);
         }

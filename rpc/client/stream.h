@@ -34,8 +34,11 @@ void tern__waiter_deinit(tern__waiter *w);
 /* What a stream of messages has and a unary call has not: payload on its way in and out. */
 typedef struct tern__stream_body {
     tern__buf in;        /* received, not yet taken by the program */
+    bool receiving;      /* the receiver waits: the stream's reader may be fed in its place */
+    int direct;          /* what came of that: DONE or an error of tern__message_reader_feed(); 0 */
     tern__buf out;       /* messages that wait behind `sending` */
     tern__buf sending;   /* borrowed by the session */
+    size_t filled;       /* bytes that were handed to it last */
     bool close_send;     /* no message follows these */
     tern__waiter sender; /* the stream's own waiter is its receiver's */
 } tern__stream_body;

@@ -27,7 +27,9 @@ struct tern_stream {
 
     /* the receiver's own */
     tern__buf taken;    /* payload with its windows opened */
-    uint8_t *message;   /* handed out; freed at the next receive */
+    size_t n_taken;     /* bytes it held when it was taken */
+    uint8_t *message;   /* handed out; given back at the next receive */
+    size_t message_cap;
     bool compressed;    /* it came so */
     bool over;          /* receive has said that nothing more comes */
 

@@ -58,6 +58,16 @@ static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
         stop_sending(ctx, s);
 }
 
+/* A receiver that waits has nothing left: what comes goes where it would put it, and it need not be
+ * woken before the message is complete. */
+static void put_together(tern__transport *t, tern__client_stream *s, const uint8_t **data,
+                         size_t *len)
+{
+    size_t all = *len;
+    s->body->direct = tern__message_reader_feed(&s->reader, data, len);
+    tern__h2_consume(t->h2, &s->h2, all - *len);
+}
+
 static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t len)
 {
     tern__transport *t = ctx;
@@ -68,6 +78,8 @@ static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t l
             tern__h2_reset(t->h2, s, TERN__H2_CANCEL);
         return;
     }
+    if (body->receiving && !body->in.len && !body->direct && !of(s)->body_error)
+        put_together(t, of(s), &data, &len);
     if (of(s)->body_error || tern__buf_append(&body->in, data, len)) {
         of(s)->body_error = -ENOMEM;
         tern__h2_consume(t->h2, s, len);
@@ -75,7 +87,8 @@ static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t l
         return;
     }
     tern__h2_hold(t->h2, len);
-    tern__client_stream_notify(of(s));
+    if (body->direct || body->in.len)
+        tern__client_stream_notify(of(s));
 }
 
 /* What a stream of messages has handed over is sent: the next portion, and room for the sender. */

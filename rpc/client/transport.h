@@ -36,6 +36,7 @@ typedef struct tern__transport {
     tern__h2 *h2;
     tern__pool pool;
     tern__buf out;
+    unsigned small_flushes; /* in a row: they needed little of it */
     bool led;               /* somebody drives */
     bool deaf;              /* the leader sleeps in a read, where wake_fd does not reach it */
     int64_t receive_timeout; /* of that read, as set on the socket; ns, 0: none */

@@ -15,6 +15,8 @@ typedef struct tern__inbound {
     tern__buf bytes;              /* the portion that is being split */
     size_t handed;                /* bytes at its head that the last message lies in */
     uint8_t *message;             /* the last message, when it was put together by malloc */
+    size_t message_cap;           /* its memory, to be given back to the reader; 0: to be freed */
+    int fed;                      /* what the reader has said to tern__inbound_put(); 0 */
 } tern__inbound;
 
 void tern__inbound_init(tern__inbound *in, tern__message_reader *reader);
@@ -34,6 +36,11 @@ void tern__inbound_replace(tern__inbound *in, uint8_t *message);
 
 /* After MORE: swaps the emptied buffer for the next portion. */
 void tern__inbound_refill(tern__inbound *in, tern__buf *portion);
+
+/* In between, while who calls next() waits for a portion: puts the beginning of *data where next()
+ * would, if it belongs to a message that does not lie whole in it, and advances. Returns what the
+ * reader said: MORE, or that next() is to be called without a refill. */
+int tern__inbound_put(tern__inbound *in, const uint8_t **data, size_t *len);
 
 /* After MORE: whether a message has begun that is not complete. */
 bool tern__inbound_partial(const tern__inbound *in);

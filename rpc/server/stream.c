@@ -30,7 +30,7 @@ static tern__server_stream *stream_of(const tern_server_call *call, bool sends)
 /* With the lock held. */
 static bool may_receive(const tern__server_stream *st)
 {
-    return st->over || st->in.len || st->in_end;
+    return st->over || st->fed || st->in.len || st->in_end;
 }
 
 static bool may_send(const tern__server_stream *st)
@@ -172,7 +172,14 @@ static bool refill(tern_server_call *call)
     pthread_mutex_lock(&st->lock);
     if (!may_receive(st)) {
         tern__inbound_trim(&st->inbound, TERN__STREAM_KEEP_BYTES);
+        st->receiving = true;
         wait_until(call, may_receive);
+        st->receiving = false;
+    }
+    if (st->fed && !st->over) {
+        st->fed = false;
+        pthread_mutex_unlock(&st->lock);
+        return true;
     }
     if (st->over || !st->in.len) {
         bool cut = !st->over && tern__inbound_partial(&st->inbound);

@@ -4,10 +4,12 @@
  * Two sides share it, by `lock`: the loop that owns the connection, and the handler's threads, one
  * of which may receive while another sends.
  *
- * In: the loop appends payload to `in`, and the session keeps the stream's window shut for it. The
- * receiver swaps `in` for its own empty buffer and splits messages there; what it has taken is
- * credited to the windows by the loop. So a peer is never ahead of the handler by more than the
- * window, and a message larger than the window gets through.
+ * In: the loop appends payload to `in`, and the session keeps the stream's window shut for it.
+ * The receiver swaps `in` for its own empty buffer and splits messages there; what it has taken
+ * is credited to the windows by the loop. While it waits, the loop puts a message that comes in
+ * pieces together in its place (`receiving`) and wakes it when that is complete. So a peer is
+ * never ahead of the handler by more than the window, and a message larger than the window gets
+ * through.
  *
  * Out: the sender appends messages to `out`; the loop swaps `out` for its own empty buffer,
  * `sending`, and gives that to the session piece by piece. The sender waits while too much is in
@@ -54,6 +56,8 @@ typedef struct tern__server_stream {
     size_t taken;         /* bytes that left `in` and are not credited yet */
     size_t unsent;        /* bytes in `sending`, as of the last look */
     bool receiver_waits, sender_waits;
+    bool receiving;       /* the receiver is in its wait: the loop may put messages together */
+    bool fed;             /* it has, and the receiver is to look */
     bool in_end;          /* the client has sent all */
     bool over;            /* nothing is received or sent any more */
     bool head_wanted;     /* the response's headers may go */

@@ -74,15 +74,22 @@ bool tern__server_stream_give_loop(tern_server_call *call)
 void tern__server_stream_data(tern_server_call *call, const uint8_t *data, size_t len)
 {
     tern__server_stream *st = call->stream;
+    size_t all = len;
     int rv = 0;
     note_talk(call);
     pthread_mutex_lock(&st->lock);
     bool over = st->over;
+    /* A receiver that waits has nothing left of what came before, and need not be woken until a
+     * large message is complete. */
+    if (!over && st->receiving && !st->in.len)
+        st->fed = tern__inbound_put(&st->inbound, &data, &len) != TERN__INBOUND_MORE;
     if (!over)
         rv = tern__buf_append(&st->in, data, len);
-    if (st->receiver_waits)
+    if (st->receiver_waits && (st->fed || st->in.len))
         pthread_cond_signal(&st->receiver);
     pthread_mutex_unlock(&st->lock);
+    if (len < all)
+        tern__h2_consume(call->conn->h2, &call->h2, all - len);
     if (over || rv) {
         tern__h2_consume(call->conn->h2, &call->h2, len);
     } else {
@@ -158,8 +165,7 @@ static void pump(tern_server_call *call)
             tern__h2_send_end(h2, &call->h2, st->trailers, st->n_trailers);
     } else {
         call->h2.tx.len = call->h2.tx.off = 0;
-        if (st->sending.cap / 4 > st->filled) /* large messages in a row keep the room they need */
-            tern__buf_trim(&st->sending, TERN__STREAM_KEEP_BYTES);
+        tern__buf_trim_unused(&st->sending, TERN__STREAM_KEEP_BYTES, st->filled);
         if (st->ending)
             tern__h2_end_now(h2, &call->h2, st->trailers, st->n_trailers);
     }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sanitize.h"
+
 /* First allocation of a message that arrives in pieces, bytes; then doubling. */
 #define MESSAGE_CAP_MIN ((size_t)16 * 1024)
 
@@ -36,11 +38,21 @@ static void next_message(tern__message_reader *r)
     r->cap = 0;
 }
 
+static void drop_spare(tern__message_reader *r)
+{
+    if (r->spare)
+        TERN__UNPOISON(r->spare, r->spare_cap);
+    free(r->spare);
+    r->spare = NULL;
+    r->spare_cap = 0;
+}
+
 void tern__message_reader_deinit(tern__message_reader *r)
 {
     if (r->owned)
         free(r->data);
     next_message(r);
+    drop_spare(r);
 }
 
 /* Takes what is missing of the prefix. The flag is judged as soon as it is there. */
@@ -61,6 +73,21 @@ static int feed_prefix(tern__message_reader *r, const uint8_t **p, size_t *n)
     return r->len > r->len_max ? -EMSGSIZE : TERN__MESSAGE_DONE;
 }
 
+/* Begins a message in the memory of an earlier one, unless that is out of proportion. */
+static void use_spare(tern__message_reader *r)
+{
+    if (r->spare_cap / 4 > r->len) {
+        drop_spare(r);
+        return;
+    }
+    TERN__UNPOISON(r->spare, r->spare_cap);
+    r->data = r->spare;
+    r->cap = r->spare_cap;
+    r->owned = true;
+    r->spare = NULL;
+    r->spare_cap = 0;
+}
+
 /* Makes room for `more` bytes behind those that are here. */
 static int make_room(tern__message_reader *r, size_t more)
 {
@@ -71,6 +98,11 @@ static int make_room(tern__message_reader *r, size_t more)
         r->data = r->scratch;
         r->cap = r->scratch_cap;
         return 0;
+    }
+    if (!r->data && r->spare) {
+        use_spare(r);
+        if (need <= r->cap)
+            return 0;
     }
     size_t cap = r->cap ? r->cap * 2 : MESSAGE_CAP_MIN;
     if (cap < need)
@@ -112,8 +144,20 @@ uint8_t *tern__message_reader_take(tern__message_reader *r, size_t *ret_len, boo
     uint8_t *data = r->data;
     *ret_len = r->len;
     *ret_owned = r->owned;
+    r->taken_cap = r->owned ? r->cap : 0;
     next_message(r);
     return data;
+}
+
+void tern__message_reader_give_back(tern__message_reader *r, uint8_t *data, size_t cap)
+{
+    if (!data || cap == 0 || cap > TERN__MESSAGE_SPARE_BYTES || r->spare) {
+        free(data);
+        return;
+    }
+    r->spare = data;
+    r->spare_cap = cap;
+    TERN__POISON(data, cap); /* a message that is used after its time is still found */
 }
 
 bool tern__message_reader_partial(const tern__message_reader *r)

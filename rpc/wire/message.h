@@ -29,7 +29,14 @@ typedef struct tern__message_reader {
     size_t len_max;   /* limit of one message */
     uint8_t *scratch; /* borrowed; small messages land here without malloc */
     size_t scratch_cap;
+    uint8_t *spare;   /* memory of an earlier message, for the next one */
+    size_t spare_cap;
+    size_t taken_cap; /* of the message that was taken last; 0: it was not malloc'ed */
 } tern__message_reader;
+
+/* Memory of a message that is kept for the next one: large ones in a row are put together without
+ * malloc, which costs page after page. */
+#define TERN__MESSAGE_SPARE_BYTES ((size_t)2 * 1024 * 1024)
 
 /* `scratch` may be NULL. Messages longer than len_max are refused as soon as the prefix is
  * complete. */
@@ -46,6 +53,10 @@ int tern__message_reader_feed(tern__message_reader *r, const uint8_t **p, size_t
 /* After DONE: hands the message over. *ret_owned tells whether the caller must free() *ret (else it
  * lies in scratch or is NULL when empty) and makes the reader ready for the next message. */
 uint8_t *tern__message_reader_take(tern__message_reader *r, size_t *ret_len, bool *ret_owned);
+
+/* Gives back what take() handed over as owned, its memory being `cap` bytes (r->taken_cap at that
+ * time; 0: not known). It is freed, or kept for the next message. NULL is fine. */
+void tern__message_reader_give_back(tern__message_reader *r, uint8_t *data, size_t cap);
 
 /* Whether a message has begun and is not complete (a stream must not end here). */
 bool tern__message_reader_partial(const tern__message_reader *r);

@@ -141,6 +141,23 @@ static void test_trim(void **state)
     tern__buf_deinit(&b);
 }
 
+static void test_trim_unused(void **state)
+{
+    (void)state;
+    tern__buf b = {0};
+    uint8_t chunk[8000] = {0};
+    assert_int_equal(tern__buf_append(&b, chunk, sizeof chunk), 0);
+    tern__buf_consume(&b, sizeof chunk);
+    size_t cap = b.cap;
+    tern__buf_trim_unused(&b, 100, sizeof chunk); /* it was needed */
+    assert_int_equal(b.cap, cap);
+    tern__buf_trim_unused(&b, 100, cap / 4); /* and still is */
+    assert_int_equal(b.cap, cap);
+    tern__buf_trim_unused(&b, 100, cap / 4 - 1);
+    assert_int_equal(b.cap, 100);
+    tern__buf_deinit(&b);
+}
+
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -213,6 +230,7 @@ int main(void)
         cmocka_unit_test(test_random_against_model),
         cmocka_unit_test(test_memory_follows_content),
         cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_trim_unused),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_but_room_in_front),
     };

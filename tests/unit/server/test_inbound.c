@@ -154,6 +154,65 @@ static void test_no_memory(void **state)
     assert_true(failmalloc_off());
 }
 
+/* What tern__inbound_put() takes of `data`, *ret being its answer. */
+static size_t put(const void *data, size_t len, int *ret)
+{
+    const uint8_t *p = data;
+    size_t left = len;
+    *ret = tern__inbound_put(&inbound, &p, &left);
+    assert_ptr_equal(p, (const uint8_t *)data + (len - left));
+    return len - left;
+}
+
+static void test_put_in_place(void **state)
+{
+    (void)state;
+    int rv;
+    expect(TERN__INBOUND_MORE); /* the receiver waits */
+    /* Whole messages are not for it: they are split where they lie. */
+    assert_int_equal(put("\0\0\0\0\3abc", 8, &rv), 0);
+    assert_int_equal(rv, TERN__INBOUND_MORE);
+    assert_int_equal(put("\0\0\0", 3, &rv), 0); /* nor is what is no prefix yet */
+    assert_int_equal(rv, TERN__INBOUND_MORE);
+    /* The parts of one that comes in several; what follows it is left. */
+    assert_int_equal(put("\0\0\0\0\x1e" "0123456789", 15, &rv), 15);
+    assert_int_equal(rv, TERN__INBOUND_MORE);
+    assert_true(tern__inbound_partial(&inbound));
+    assert_int_equal(put("0123456789", 10, &rv), 10);
+    assert_int_equal(rv, TERN__INBOUND_MORE);
+    assert_int_equal(put("0123456789\0\0\0\0\1z", 16, &rv), 10);
+    assert_int_equal(rv, TERN__INBOUND_MESSAGE);
+    assert_int_equal(put("0123", 4, &rv), 0); /* not before next() has had it */
+    assert_int_equal(rv, TERN__INBOUND_MESSAGE);
+    assert_false(tern__inbound_partial(&inbound));
+    feed("\0\0\0\0\1z", 6);
+    expect_message("012345678901234567890123456789", 30);
+    expect_message("z", 1);
+    expect(TERN__INBOUND_MORE);
+}
+
+static void test_put_refuses(void **state)
+{
+    (void)state;
+    int rv;
+    expect(TERN__INBOUND_MORE);
+    assert_int_equal(put("\0\0\0\x10\0ab", 7, &rv), 5);
+    assert_int_equal(rv, -EMSGSIZE);
+    expect(-EMSGSIZE);
+    assert_int_equal(reader.len, 4096);
+}
+
+static void test_put_without_memory(void **state)
+{
+    (void)state;
+    int rv;
+    failmalloc_after(0);
+    put("\0\0\0\0\x1e" "0123456789", 15, &rv);
+    assert_true(failmalloc_off());
+    assert_int_equal(rv, -ENOMEM);
+    expect(-ENOMEM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +221,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_byte_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_in_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_refuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_put_without_memory, setup, teardown),
     };
     return cmocka_run_group_tests_name("server/inbound", tests, NULL, NULL);
 }

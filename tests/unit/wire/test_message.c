@@ -307,6 +307,65 @@ static void test_no_memory(void **state)
     free(message);
 }
 
+/* A message of `len` bytes, all `c`, through the reader; checked, and taken. */
+static uint8_t *pass(tern__message_reader *r, size_t len, char c)
+{
+    size_t left, got;
+    bool owned;
+    uint8_t *message = malloc(len + 5);
+    assert_non_null(message);
+    tern__message_prefix_write(message, (uint32_t)len, false);
+    memset(message + 5, c, len);
+    /* In two parts: the second one finds the memory of the first. */
+    assert_int_equal(feed(r, message, 5 + len / 2, &left), TERN__MESSAGE_MORE);
+    assert_int_equal(feed(r, message + 5 + len / 2, len - len / 2, &left), TERN__MESSAGE_DONE);
+    uint8_t *data = tern__message_reader_take(r, &got, &owned);
+    assert_int_equal(got, len);
+    assert_true(owned);
+    assert_memory_equal(data, message + 5, len);
+    free(message);
+    return data;
+}
+
+static void test_memory_is_used_again(void **state)
+{
+    (void)state;
+    tern__message_reader r;
+    tern__message_reader_init(&r, 8u << 20, NULL, 0);
+    uint8_t *first = pass(&r, 100000, 'a');
+    tern__message_reader_give_back(&r, first, r.taken_cap);
+    failmalloc_count_reset();
+    uint8_t *second = pass(&r, 60000, 'b');
+    assert_ptr_equal(second, first);
+    assert_int_equal(failmalloc_count(), 1); /* pass() itself */
+    /* What is larger grows from it; its memory is told. */
+    tern__message_reader_give_back(&r, second, r.taken_cap);
+    uint8_t *third = pass(&r, 300000, 'c');
+    assert_true(r.taken_cap >= 300000);
+    tern__message_reader_give_back(&r, third, r.taken_cap);
+    /* A small one does not keep it. */
+    uint8_t *small = pass(&r, 1000, 'd');
+    assert_int_equal(r.taken_cap, 1000);
+    assert_null(r.spare);
+    /* Not known, or too much: freed. */
+    tern__message_reader_give_back(&r, small, 0);
+    assert_null(r.spare);
+    uint8_t *huge = pass(&r, TERN__MESSAGE_SPARE_BYTES + 1, 'e');
+    tern__message_reader_give_back(&r, huge, r.taken_cap);
+    assert_null(r.spare);
+    tern__message_reader_give_back(&r, NULL, 100);
+    assert_null(r.spare);
+    /* Two at once: one is kept, and freed with the reader. */
+    uint8_t *one = pass(&r, 5000, 'f');
+    size_t cap = r.taken_cap;
+    uint8_t *two = pass(&r, 5000, 'g');
+    tern__message_reader_give_back(&r, one, cap);
+    tern__message_reader_give_back(&r, two, r.taken_cap);
+    assert_ptr_equal(r.spare, one);
+    tern__message_reader_deinit(&r);
+    assert_null(r.spare);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_whole_costs_one_allocation),
         cmocka_unit_test(test_random_portions),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_memory_is_used_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
