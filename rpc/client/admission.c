@@ -10,6 +10,16 @@ static tern_code reject(const tern_channel *ch, tern__breaker_verdict verdict, t
                                "circuit breaker of %.200s: %u calls are in flight already "
                                "(calls_in_flight_max)",
                                ch->target_text, ch->opt.breaker.calls_in_flight_max);
+    if (verdict == TERN__BREAKER_REJECT_FORCED)
+        return tern_status_set(reterr, TERN_UNAVAILABLE,
+                               "circuit breaker of %.200s was forced open by an operator: calls "
+                               "are refused until that is ended",
+                               ch->target_text);
+    if (verdict == TERN__BREAKER_REJECT_HALF_OPEN)
+        return tern_status_set(reterr, TERN_UNAVAILABLE,
+                               "circuit breaker of %.200s is half open and its probe calls are "
+                               "under way: others are refused until they have ended",
+                               ch->target_text);
     return tern_status_set(reterr, TERN_UNAVAILABLE,
                            "circuit breaker of %.200s is open: calls are refused until the server "
                            "has recovered",

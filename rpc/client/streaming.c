@@ -421,6 +421,7 @@ void tern__stream_leave(tern_stream *st)
 static void report(tern_stream *st)
 {
     tern_channel *ch = st->ch;
+    st->ticket.began = TERN__TIME_NEVER; /* how long a stream lasts says nothing of the server */
     if (!st->s.own_fault)
         tern__admission_outcome(ch, st->ticket, st->s.status.code);
     pthread_mutex_lock(&ch->lock);

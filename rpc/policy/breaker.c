@@ -1,7 +1,9 @@
-/* See breaker.h. Two signals open a closed breaker: failures in a row, which notice a hard outage
- * within a few calls whatever their rate, and the share of failures in a sliding window with a
- * minimum of calls, which notices a partial failure that some successes hide. The window is a ring
- * of buckets; a bucket that time has passed by is emptied before the next outcome is counted.
+/* See breaker.h. Three signals open a closed breaker: failures in a row, which notice a hard outage
+ * within a few calls whatever their rate; the share of failures in a sliding window with a minimum
+ * of calls, which notices a partial failure that some successes hide; and, if asked for, the share
+ * of slow calls in the same window, which notices a server that still answers everything, too late.
+ * The window is a ring of buckets; a bucket that time has passed by is emptied before the next
+ * outcome is counted.
  *
  *     closed --failures--> open --time--> half open --probes succeed--> closed
  *                            ^---- a probe fails ----'
@@ -28,6 +30,7 @@
 #define PROBES_MAX 1u
 #define PROBES_NEEDED 1u
 #define CALLS_IN_FLIGHT_MAX 1024u
+#define SLOW_CALL_PERCENT 50u
 
 #define OPEN_GROWTH 2.0
 #define OPEN_JITTER 0.2
@@ -89,8 +92,11 @@ void tern__breaker_options_fill(tern_breaker_options *o)
     default_u32(&o->probes_max, PROBES_MAX);
     default_u32(&o->probes_needed, PROBES_NEEDED);
     default_u32(&o->calls_in_flight_max, CALLS_IN_FLIGHT_MAX);
+    default_u32(&o->slow_call_percent, SLOW_CALL_PERCENT);
     if (o->failure_percent > 100)
         o->failure_percent = 100;
+    if (o->slow_call_percent > 100)
+        o->slow_call_percent = 100;
     default_u32(&o->open_ms_max, o->open_ms > OPEN_MS_MAX ? o->open_ms : OPEN_MS_MAX);
     default_u32(&o->open_ms, OPEN_MS);
     if (o->open_ms > o->open_ms_max)
@@ -106,16 +112,24 @@ void tern__breaker_init(tern__breaker *b, const tern_breaker_options *filled, ui
 
 /* --- changes of state ------------------------------------------------------------------------- */
 
+static void begin_generation(tern__breaker *b)
+{
+    b->generation++;
+    b->consecutive = 0;
+    b->probes_in_flight = 0;
+    b->probes_ok = 0;
+}
+
 static void change_state(tern__breaker *b, tern_breaker_state to, tern__breaker_change *change)
 {
     change->changed = true;
     change->from = b->state;
     change->to = to;
     b->state = to;
-    b->generation++;
-    b->consecutive = 0;
-    b->probes_in_flight = 0;
-    b->probes_ok = 0;
+    b->n_opened += to == TERN_BREAKER_OPEN;
+    b->n_half_opened += to == TERN_BREAKER_HALF_OPEN;
+    b->n_closed += to == TERN_BREAKER_CLOSED;
+    begin_generation(b);
 }
 
 /* Opens for min(open_ms x 2^n, cap) with jitter. The cap is lowered by the jitter's reach, so that
@@ -129,7 +143,6 @@ static void open_breaker(tern__breaker *b, int64_t now, tern__breaker_change *ch
     growth.n = b->opens_in_a_row;
     b->open_until = tern__time_add(now, tern__backoff_next(&growth, &b->rng));
     b->opens_in_a_row = growth.n;
-    b->n_opened++;
     change_state(b, TERN_BREAKER_OPEN, change);
 }
 
@@ -173,23 +186,40 @@ static void advance(tern__breaker *b, int64_t now, tern__breaker_change *change)
 static tern__breaker_verdict reject(tern__breaker *b, tern__breaker_verdict verdict)
 {
     b->n_rejected++;
+    b->n_rejected_open += verdict == TERN__BREAKER_REJECT_OPEN;
+    b->n_rejected_half_open += verdict == TERN__BREAKER_REJECT_HALF_OPEN;
+    b->n_rejected_in_flight += verdict == TERN__BREAKER_REJECT_IN_FLIGHT;
+    b->n_rejected_forced += verdict == TERN__BREAKER_REJECT_FORCED;
     return verdict;
+}
+
+/* Whether the state lets a call through, after what time alone changes. */
+static tern__breaker_verdict gate(tern__breaker *b, int64_t now, tern__breaker_change *change)
+{
+    if (b->forced == TERN__BREAKER_FORCED_OPEN)
+        return TERN__BREAKER_REJECT_FORCED;
+    if (b->forced == TERN__BREAKER_FORCED_CLOSED)
+        return TERN__BREAKER_ADMIT;
+    advance(b, now, change);
+    if (b->state == TERN_BREAKER_OPEN)
+        return TERN__BREAKER_REJECT_OPEN;
+    if (b->state == TERN_BREAKER_HALF_OPEN && b->probes_in_flight >= b->opt.probes_max)
+        return TERN__BREAKER_REJECT_HALF_OPEN;
+    return TERN__BREAKER_ADMIT;
 }
 
 tern__breaker_verdict tern__breaker_admit(tern__breaker *b, int64_t now, tern__breaker_ticket *ret,
                                           tern__breaker_change *change)
 {
     change->changed = false;
-    *ret = (tern__breaker_ticket){ .generation = b->generation };
-    if (b->opt.disabled) {
+    *ret = (tern__breaker_ticket){ .generation = b->generation, .began = now };
+    if (b->opt.disabled && b->forced == TERN__BREAKER_AUTOMATIC) {
         b->in_flight++;
         return TERN__BREAKER_ADMIT;
     }
-    advance(b, now, change);
-    if (b->state == TERN_BREAKER_OPEN)
-        return reject(b, TERN__BREAKER_REJECT_OPEN);
-    if (b->state == TERN_BREAKER_HALF_OPEN && b->probes_in_flight >= b->opt.probes_max)
-        return reject(b, TERN__BREAKER_REJECT_OPEN);
+    tern__breaker_verdict verdict = gate(b, now, change);
+    if (verdict != TERN__BREAKER_ADMIT)
+        return reject(b, verdict);
     if (b->in_flight >= b->opt.calls_in_flight_max)
         return reject(b, TERN__BREAKER_REJECT_IN_FLIGHT);
     ret->generation = b->generation;
@@ -204,6 +234,8 @@ tern__breaker_verdict tern__breaker_admit(tern__breaker *b, int64_t now, tern__b
 
 int64_t tern__breaker_retry_after(const tern__breaker *b, int64_t now)
 {
+    if (b->forced == TERN__BREAKER_FORCED_OPEN)
+        return TERN__TIME_NEVER;
     if (b->opt.disabled || b->state == TERN_BREAKER_CLOSED)
         return 0;
     int64_t at = b->open_until;
@@ -233,31 +265,43 @@ static tern__breaker_bucket *bucket_of(tern__breaker *b, int64_t now)
     return &b->buckets[b->bucket_epoch % TERN__BREAKER_BUCKETS];
 }
 
-/* Opens the breaker when the failures of the window call for it. */
+/* Opens the breaker when the window calls for it. */
 static void judge_window(tern__breaker *b, int64_t now, tern__breaker_change *change)
 {
-    uint64_t calls = 0, failures = 0;
+    uint64_t calls = 0, failures = 0, slow = 0;
     for (uint32_t i = 0; i < TERN__BREAKER_BUCKETS; i++) {
         calls += b->buckets[i].calls;
         failures += b->buckets[i].failures;
+        slow += b->buckets[i].slow;
     }
-    if (calls < b->opt.window_calls_min || failures * 100 < calls * b->opt.failure_percent)
+    if (calls < b->opt.window_calls_min)
         return;
-    open_breaker(b, now, change);
-    (void)snprintf(change->reason, sizeof(change->reason),
-                   "%llu of %llu calls within %u ms failed (limit %u %%)",
-                   (unsigned long long)failures, (unsigned long long)calls, b->opt.window_ms,
-                   b->opt.failure_percent);
+    if (failures * 100 >= calls * b->opt.failure_percent) {
+        open_breaker(b, now, change);
+        (void)snprintf(change->reason, sizeof(change->reason),
+                       "%llu of %llu calls within %u ms failed (limit %u %%)",
+                       (unsigned long long)failures, (unsigned long long)calls, b->opt.window_ms,
+                       b->opt.failure_percent);
+    } else if (b->opt.slow_call_ms && slow * 100 >= calls * b->opt.slow_call_percent) {
+        open_breaker(b, now, change);
+        (void)snprintf(change->reason, sizeof(change->reason),
+                       "%llu of %llu calls within %u ms took more than %u ms (limit %u %%)",
+                       (unsigned long long)slow, (unsigned long long)calls, b->opt.window_ms,
+                       b->opt.slow_call_ms, b->opt.slow_call_percent);
+    }
 }
 
-static void count_closed(tern__breaker *b, int64_t now, tern_code code,
+static void count_closed(tern__breaker *b, int64_t now, tern_code code, bool slow,
                          tern__breaker_change *change)
 {
     breaker_signal s = signal_of(code);
     tern__breaker_bucket *bucket = bucket_of(b, now);
     bucket->calls++;
+    bucket->slow += slow;
     if (s == SIGNAL_WELL) {
         b->consecutive = 0;
+        if (slow)
+            judge_window(b, now, change);
         return;
     }
     bucket->failures++;
@@ -272,12 +316,17 @@ static void count_closed(tern__breaker *b, int64_t now, tern_code code,
     judge_window(b, now, change);
 }
 
-static void count_probe(tern__breaker *b, int64_t now, tern_code code, tern__breaker_change *change)
+static void count_probe(tern__breaker *b, int64_t now, tern_code code, bool slow,
+                        tern__breaker_change *change)
 {
     if (signal_of(code) != SIGNAL_WELL) {
         open_breaker(b, now, change);
         (void)snprintf(change->reason, sizeof(change->reason), "a probe call failed with %s",
                        failure_name(code));
+    } else if (slow) {
+        open_breaker(b, now, change);
+        (void)snprintf(change->reason, sizeof(change->reason),
+                       "a probe call took more than %u ms", b->opt.slow_call_ms);
     } else if (++b->probes_ok >= b->opt.probes_needed) {
         close_breaker(b, change);
     }
@@ -297,19 +346,59 @@ static bool leave(tern__breaker *b, tern__breaker_ticket t)
     return true;
 }
 
+static bool was_slow(const tern__breaker *b, int64_t now, tern__breaker_ticket t)
+{
+    return b->opt.slow_call_ms && t.began != TERN__TIME_NEVER &&
+           now > tern__time_add(t.began, tern__ms_to_ns(b->opt.slow_call_ms));
+}
+
 void tern__breaker_outcome(tern__breaker *b, int64_t now, tern__breaker_ticket t, tern_code code,
                            tern__breaker_change *change)
 {
     change->changed = false;
-    if (!leave(b, t) || b->opt.disabled || signal_of(code) == SIGNAL_NONE)
+    bool counts = leave(b, t);
+    breaker_signal s = signal_of(code);
+    if (s == SIGNAL_NONE) {
+        b->n_ignored++;
+        return;
+    }
+    bool slow = was_slow(b, now, t);
+    b->n_well += s == SIGNAL_WELL;
+    b->n_failed += s != SIGNAL_WELL;
+    b->n_slow += slow;
+    if (!counts || b->opt.disabled || b->forced != TERN__BREAKER_AUTOMATIC)
         return;
     if (t.probe)
-        count_probe(b, now, code, change);
+        count_probe(b, now, code, slow, change);
     else
-        count_closed(b, now, code, change);
+        count_closed(b, now, code, slow, change);
 }
 
 void tern__breaker_cancel(tern__breaker *b, tern__breaker_ticket t)
 {
     (void)leave(b, t);
+}
+
+/* --- forcing ---------------------------------------------------------------------------------- */
+
+void tern__breaker_force(tern__breaker *b, int64_t now, tern__breaker_forced how,
+                         tern__breaker_change *change)
+{
+    change->changed = false;
+    if (how == b->forced)
+        return;
+    b->forced = how;
+    b->opens_in_a_row = 0;
+    memset(b->buckets, 0, sizeof(b->buckets));
+    tern_breaker_state to = b->state;
+    if (how != TERN__BREAKER_AUTOMATIC)
+        to = how == TERN__BREAKER_FORCED_OPEN ? TERN_BREAKER_OPEN : TERN_BREAKER_CLOSED;
+    b->open_until = now; /* once it is let go, the next call is a probe */
+    if (to == b->state) {
+        begin_generation(b);
+        return;
+    }
+    change_state(b, to, change);
+    (void)snprintf(change->reason, sizeof(change->reason), "an operator forced it %s",
+                   to == TERN_BREAKER_OPEN ? "open" : "closed");
 }

@@ -45,6 +45,9 @@ typedef struct tern_breaker_options {
     uint32_t probes_max;           /* calls let through at once while half open; 1 */
     uint32_t probes_needed;        /* successful probes in a row that close it; 1 */
     uint32_t calls_in_flight_max;  /* more calls at once are refused; 1,024 */
+    uint32_t slow_call_ms;         /* an attempt that takes longer is slow, streams aside; 0: none
+                                      is */
+    uint32_t slow_call_percent;    /* slow ones in the window, in percent, that open it; 50 */
 } tern_breaker_options;
 
 /* Retries of idempotent methods (gRFC A6). Zero: the default. */

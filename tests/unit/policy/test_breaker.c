@@ -149,6 +149,175 @@ static void window_and_odd_clocks(void **state)
     assert_int_equal(b.state, TERN_BREAKER_OPEN);
 }
 
+/* --- slow calls ------------------------------------------------------------------------------- */
+
+/* A whole call that takes `ms`. */
+static void slow_call(int64_t now, uint32_t ms, tern_code code)
+{
+    tern__breaker_ticket t = admit(now);
+    tern__breaker_outcome(&b, now + (int64_t)ms * MS, t, code, &change);
+}
+
+/* Everything is answered, but half of it too late: nothing but the rate of slow calls sees it. */
+static void slow_calls_open(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ .slow_call_ms = 100 });
+    for (int i = 0; i < 10; i++)
+        slow_call(0, 100, TERN_OK); /* exactly the limit is not above it */
+    for (int i = 0; i < 9; i++)
+        slow_call(0, 101, TERN_OK);
+    slow_call(0, 101, TERN_CANCELLED); /* who cancels says nothing */
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    slow_call(0, 101, TERN_NOT_FOUND);
+    changed(TERN_BREAKER_CLOSED, TERN_BREAKER_OPEN,
+            "10 of 20 calls within 10000 ms took more than 100 ms (limit 50 %)");
+    assert_int_equal(b.n_slow, 10);
+    assert_int_equal(b.n_well, 20);
+    assert_int_equal(b.n_ignored, 1);
+}
+
+static void slow_calls_count_only_if_asked_for(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ 0 });
+    for (int i = 0; i < 100; i++)
+        slow_call(0, 100000, TERN_OK);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    assert_int_equal(b.n_slow, 0);
+    start((tern_breaker_options){ .slow_call_ms = 1 });
+    for (int i = 0; i < 100; i++) { /* a stream */
+        tern__breaker_ticket t = admit(0);
+        t.began = TERN__TIME_NEVER;
+        tern__breaker_outcome(&b, 100 * S, t, TERN_OK, &change);
+    }
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+}
+
+/* A slow failure is both, and the two rates have thresholds of their own. */
+static void slow_failures_count_as_both(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ .slow_call_ms = 100, .slow_call_percent = 30,
+                                  .consecutive_failures = 100 });
+    for (int i = 0; i < 14; i++)
+        slow_call(0, 1, TERN_OK);
+    for (int i = 0; i < 5; i++)
+        slow_call(0, 500, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    slow_call(0, 500, TERN_UNAVAILABLE); /* 6 of 20: not half of them failed, 30 % were slow */
+    changed(TERN_BREAKER_CLOSED, TERN_BREAKER_OPEN, "6 of 20 calls within 10000 ms took more");
+    assert_int_equal(b.n_failed, 6);
+}
+
+static void a_slow_probe_fails(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ .slow_call_ms = 100 });
+    int64_t now = open_at(0);
+    slow_call(now, 101, TERN_OK);
+    changed(TERN_BREAKER_HALF_OPEN, TERN_BREAKER_OPEN, "a probe call took more than 100 ms");
+    slow_call(b.open_until, 100, TERN_OK);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+}
+
+/* --- forcing ---------------------------------------------------------------------------------- */
+
+static void forced_open(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ 0 });
+    tern__breaker_ticket before = admit(0);
+    tern__breaker_force(&b, 0, TERN__BREAKER_FORCED_OPEN, &change);
+    changed(TERN_BREAKER_CLOSED, TERN_BREAKER_OPEN, "an operator forced it open");
+    for (int64_t now = 0; now < 100 * S; now += 5 * S)
+        reject(now, TERN__BREAKER_REJECT_FORCED);
+    assert_int_equal(tern__breaker_retry_after(&b, 0), TERN__TIME_NEVER);
+    tern__breaker_outcome(&b, 0, before, TERN_OK, &change);
+    assert_false(change.changed);
+    assert_int_equal(b.in_flight, 0);
+    tern__breaker_force(&b, 100 * S, TERN__BREAKER_FORCED_OPEN, &change); /* again: nothing */
+    assert_false(change.changed);
+    /* Let go, it is tried with a probe, not opened to everybody. */
+    tern__breaker_force(&b, 100 * S, TERN__BREAKER_AUTOMATIC, &change);
+    assert_false(change.changed);
+    tern__breaker_ticket probe = admit(100 * S);
+    assert_true(probe.probe);
+    reject(100 * S, TERN__BREAKER_REJECT_HALF_OPEN);
+    tern__breaker_outcome(&b, 100 * S, probe, TERN_OK, &change);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+}
+
+static void forced_closed(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ .calls_in_flight_max = 2 });
+    int64_t until = open_at(0);
+    tern__breaker_force(&b, 1, TERN__BREAKER_FORCED_CLOSED, &change);
+    changed(TERN_BREAKER_OPEN, TERN_BREAKER_CLOSED, "an operator forced it closed");
+    assert_true(until > 1);
+    calls(1000, 1, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    assert_int_equal(tern__breaker_retry_after(&b, 1), 0);
+    tern__breaker_ticket t[2] = { admit(1), admit(1) };
+    reject(1, TERN__BREAKER_REJECT_IN_FLIGHT); /* the limit holds */
+    tern__breaker_force(&b, 1, TERN__BREAKER_AUTOMATIC, &change);
+    tern__breaker_outcome(&b, 1, t[0], TERN_UNAVAILABLE, &change); /* from before: not judged */
+    tern__breaker_outcome(&b, 1, t[1], TERN_UNAVAILABLE, &change);
+    calls(9, 1, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    call(1, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_OPEN);
+    tern__breaker_force(&b, 1, TERN__BREAKER_FORCED_OPEN, &change); /* open already: no change */
+    assert_false(change.changed);
+    tern__breaker_force(&b, 1, TERN__BREAKER_FORCED_CLOSED, &change);
+    changed(TERN_BREAKER_OPEN, TERN_BREAKER_CLOSED, "forced it closed");
+}
+
+static void forcing_holds_for_a_disabled_breaker(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ .disabled = true });
+    tern__breaker_force(&b, 0, TERN__BREAKER_FORCED_OPEN, &change);
+    reject(0, TERN__BREAKER_REJECT_FORCED);
+    tern__breaker_force(&b, 0, TERN__BREAKER_AUTOMATIC, &change);
+    (void)admit(0);
+    assert_int_equal(tern__breaker_retry_after(&b, 0), 0);
+}
+
+static void rejections_are_told_apart(void **state)
+{
+    (void)state;
+    start((tern_breaker_options){ .calls_in_flight_max = 11 });
+    tern__breaker_ticket held[11];
+    int64_t until = open_at(0);
+    reject(0, TERN__BREAKER_REJECT_OPEN);
+    reject(until - 1, TERN__BREAKER_REJECT_OPEN);
+    tern__breaker_ticket probe = admit(until);
+    for (int i = 0; i < 3; i++)
+        reject(until, TERN__BREAKER_REJECT_HALF_OPEN);
+    tern__breaker_outcome(&b, until, probe, TERN_OK, &change);
+    for (int i = 0; i < 11; i++)
+        held[i] = admit(until);
+    for (int i = 0; i < 4; i++)
+        reject(until, TERN__BREAKER_REJECT_IN_FLIGHT);
+    tern__breaker_force(&b, until, TERN__BREAKER_FORCED_OPEN, &change);
+    for (int i = 0; i < 5; i++)
+        reject(until, TERN__BREAKER_REJECT_FORCED);
+    assert_int_equal(b.n_rejected_open, 2);
+    assert_int_equal(b.n_rejected_half_open, 3);
+    assert_int_equal(b.n_rejected_in_flight, 4);
+    assert_int_equal(b.n_rejected_forced, 5);
+    assert_int_equal(b.n_rejected, 14);
+    assert_int_equal(b.n_opened, 2);
+    assert_int_equal(b.n_half_opened, 1);
+    assert_int_equal(b.n_closed, 1);
+    for (int i = 0; i < 11; i++)
+        tern__breaker_outcome(&b, until, held[i], TERN_OK, &change);
+    assert_int_equal(b.n_well, 12); /* counted, if not judged */
+    assert_int_equal(b.n_failed, 10);
+}
+
 /* --- what counts ------------------------------------------------------------------------------ */
 
 static void which_codes_count(void **state)
@@ -247,8 +416,8 @@ static void one_probe_closes(void **state)
     tern__breaker_ticket probe = admit(until);
     changed(TERN_BREAKER_OPEN, TERN_BREAKER_HALF_OPEN, "open time is over");
     assert_true(probe.probe);
-    reject(until, TERN__BREAKER_REJECT_OPEN); /* no stampede */
-    reject(until + 1 * S, TERN__BREAKER_REJECT_OPEN);
+    reject(until, TERN__BREAKER_REJECT_HALF_OPEN); /* no stampede */
+    reject(until + 1 * S, TERN__BREAKER_REJECT_HALF_OPEN);
     tern__breaker_outcome(&b, until, probe, TERN_NOT_FOUND, &change); /* an answer is an answer */
     changed(TERN_BREAKER_HALF_OPEN, TERN_BREAKER_CLOSED, "1 probe call(s) in a row succeeded");
     assert_false(admit(until).probe);
@@ -270,11 +439,11 @@ static void several_probes(void **state)
     tern__breaker_ticket t[5];
     for (int i = 0; i < 3; i++)
         t[i] = admit(now);
-    reject(now, TERN__BREAKER_REJECT_OPEN);
+    reject(now, TERN__BREAKER_REJECT_HALF_OPEN);
     tern__breaker_outcome(&b, now, t[0], TERN_OK, &change);
     assert_false(change.changed);
     t[3] = admit(now);
-    reject(now, TERN__BREAKER_REJECT_OPEN);
+    reject(now, TERN__BREAKER_REJECT_HALF_OPEN);
     for (int i = 1; i < 4; i++)
         tern__breaker_outcome(&b, now, t[i], TERN_OK, &change);
     assert_int_equal(b.state, TERN_BREAKER_HALF_OPEN);
@@ -316,7 +485,7 @@ static void a_probe_that_hangs(void **state)
     start((tern_breaker_options){ .open_ms_max = 20000 });
     int64_t now = open_at(0);
     tern__breaker_ticket hung = admit(now);
-    reject(now + 20 * S - 1, TERN__BREAKER_REJECT_OPEN);
+    reject(now + 20 * S - 1, TERN__BREAKER_REJECT_HALF_OPEN);
     assert_int_equal(b.state, TERN_BREAKER_HALF_OPEN);
     reject(now + 20 * S, TERN__BREAKER_REJECT_OPEN);
     changed(TERN_BREAKER_HALF_OPEN, TERN_BREAKER_OPEN, "did not end within 20000 ms");
@@ -406,6 +575,11 @@ static void options_are_filled(void **state)
     assert_int_equal(o.probes_max, 1);
     assert_int_equal(o.probes_needed, 1);
     assert_int_equal(o.calls_in_flight_max, 1024);
+    assert_int_equal(o.slow_call_ms, 0);
+    assert_int_equal(o.slow_call_percent, 50);
+    o = (tern_breaker_options){ .slow_call_percent = 101 };
+    tern__breaker_options_fill(&o);
+    assert_int_equal(o.slow_call_percent, 100);
     o = (tern_breaker_options){ .failure_percent = 300, .open_ms = 90000 };
     tern__breaker_options_fill(&o);
     assert_int_equal(o.failure_percent, 100);
@@ -450,6 +624,13 @@ static const char *broken(const history *h)
         return "probes in flight while not half open";
     if (b.state == TERN_BREAKER_CLOSED && b.consecutive >= b.opt.consecutive_failures)
         return "closed in spite of the failures in a row";
+    if (b.n_rejected != b.n_rejected_open + b.n_rejected_half_open + b.n_rejected_in_flight +
+                            b.n_rejected_forced)
+        return "rejections do not add up";
+    if (b.forced == TERN__BREAKER_FORCED_OPEN && b.state != TERN_BREAKER_OPEN)
+        return "forced open, and is not";
+    if (b.forced == TERN__BREAKER_FORCED_CLOSED && b.state != TERN_BREAKER_CLOSED)
+        return "forced closed, and is not";
     return NULL;
 }
 
@@ -460,6 +641,8 @@ static const char *wrong_change(const history *h)
         return NULL;
     if (change.to != b.state || change.from == change.to)
         return "a change that is none";
+    if (b.forced != TERN__BREAKER_AUTOMATIC)
+        return strstr(change.reason, "forced") ? NULL : "a forced breaker changed by itself";
     if (change.from == TERN_BREAKER_CLOSED && change.to != TERN_BREAKER_OPEN)
         return "closed turned half open";
     if (change.from == TERN_BREAKER_OPEN && change.to != TERN_BREAKER_HALF_OPEN)
@@ -472,44 +655,69 @@ static const char *wrong_change(const history *h)
     return NULL;
 }
 
+static const char *step_admit(history *h, tern_breaker_state was)
+{
+    tern__breaker_verdict v = tern__breaker_admit(&b, h->now, &h->tickets[h->n], &change);
+    bool admitted = v == TERN__BREAKER_ADMIT;
+    h->n += admitted;
+    if (admitted && h->tickets[h->n - 1].probe != (b.state == TERN_BREAKER_HALF_OPEN))
+        return "a call while half open is no probe, or the reverse";
+    if (admitted && b.state == TERN_BREAKER_OPEN)
+        return "admitted while open";
+    if (was == TERN_BREAKER_OPEN && admitted && h->now < b.open_until)
+        return "admitted before the open time was over";
+    if (v == TERN__BREAKER_REJECT_OPEN && b.state != TERN_BREAKER_OPEN)
+        return "rejected as open, and is not";
+    if (v == TERN__BREAKER_REJECT_HALF_OPEN &&
+        (b.state != TERN_BREAKER_HALF_OPEN || b.probes_in_flight != b.opt.probes_max))
+        return "rejected for want of a probe's place, and there is one";
+    if ((v == TERN__BREAKER_REJECT_FORCED) != (b.forced == TERN__BREAKER_FORCED_OPEN))
+        return "rejected as forced, and is not, or the reverse";
+    return NULL;
+}
+
+static const char *step_outcome(history *h, bool cancel)
+{
+    uint32_t generation = b.generation, i = tern__rng_below(&h->dice, h->n);
+    tern__breaker_ticket t = h->tickets[i];
+    h->tickets[i] = h->tickets[--h->n];
+    bool unwell = tern__rng_below(&h->dice, 3) != 0;
+    tern_code code = unwell ? TERN_UNAVAILABLE : (tern_code)tern__rng_below(&h->dice, 17);
+    if (cancel)
+        tern__breaker_cancel(&b, t);
+    else
+        tern__breaker_outcome(&b, h->now, t, code, &change);
+    if (change.changed && t.generation != generation)
+        return "a late outcome changed the state";
+    if (change.changed && code == TERN_CANCELLED)
+        return "CANCELLED changed the state";
+    return NULL;
+}
+
 static const char *step(history *h)
 {
     uint32_t what = tern__rng_below(&h->dice, 10);
     tern_breaker_state was = b.state;
     uint32_t generation = b.generation;
+    const char *wrong = NULL;
+    bool forcing = tern__rng_below(&h->dice, 200) == 0;
     change.changed = false;
-    if (what == 0) {
+    if (forcing)
+        tern__breaker_force(&b, h->now, (tern__breaker_forced)tern__rng_below(&h->dice, 3),
+                            &change);
+    else if (what == 0)
         h->now += tern__rng_below(&h->dice, 3000) * MS;
-    } else if (what < 6 && h->n < FLIGHT) {
-        tern__breaker_verdict v = tern__breaker_admit(&b, h->now, &h->tickets[h->n], &change);
-        if (v == TERN__BREAKER_ADMIT &&
-            h->tickets[h->n].probe != (b.state == TERN_BREAKER_HALF_OPEN))
-            return "a call while half open is no probe, or the reverse";
-        if (v == TERN__BREAKER_ADMIT && b.state == TERN_BREAKER_OPEN)
-            return "admitted while open";
-        if (was == TERN_BREAKER_OPEN && v == TERN__BREAKER_ADMIT && h->now < b.open_until)
-            return "admitted before the open time was over";
-        if (v == TERN__BREAKER_REJECT_OPEN && b.state == TERN_BREAKER_CLOSED)
-            return "rejected while closed";
-        h->n += v == TERN__BREAKER_ADMIT;
-    } else if (h->n) {
-        uint32_t i = tern__rng_below(&h->dice, h->n);
-        tern__breaker_ticket t = h->tickets[i];
-        h->tickets[i] = h->tickets[--h->n];
-        bool unwell = tern__rng_below(&h->dice, 3) != 0;
-        tern_code code = unwell ? TERN_UNAVAILABLE : (tern_code)tern__rng_below(&h->dice, 17);
-        if (what == 9)
-            tern__breaker_cancel(&b, t);
-        else
-            tern__breaker_outcome(&b, h->now, t, code, &change);
-        if (change.changed && t.generation != generation)
-            return "a late outcome changed the state";
-        if (change.changed && code == TERN_CANCELLED)
-            return "CANCELLED changed the state";
-    }
-    if ((b.state != was) != change.changed || change.changed != (b.generation != generation))
+    else if (what < 6 && h->n < FLIGHT)
+        wrong = step_admit(h, was);
+    else if (h->n)
+        wrong = step_outcome(h, what == 9);
+    if (wrong)
+        return wrong;
+    if ((b.state != was) != change.changed)
         return "a change went unreported, or was made up";
-    const char *wrong = wrong_change(h);
+    if (!forcing && change.changed != (b.generation != generation))
+        return "a change without a new generation, or the reverse";
+    wrong = wrong_change(h);
     return wrong ? wrong : broken(h);
 }
 
@@ -529,6 +737,8 @@ static void random_histories(void **state)
             .probes_max = tern__rng_below(&h.dice, 4),
             .probes_needed = tern__rng_below(&h.dice, 4),
             .calls_in_flight_max = 1 + tern__rng_below(&h.dice, FLIGHT - 1),
+            .slow_call_ms = tern__rng_below(&h.dice, 2) * tern__rng_below(&h.dice, 5000),
+            .slow_call_percent = tern__rng_below(&h.dice, 101),
         };
         start(o);
         for (int i = 0; i < 200; i++) {
@@ -553,6 +763,14 @@ int main(void)
         cmocka_unit_test(rate_below_the_limit_stays_closed),
         cmocka_unit_test(old_buckets_expire),
         cmocka_unit_test(window_and_odd_clocks),
+        cmocka_unit_test(slow_calls_open),
+        cmocka_unit_test(slow_calls_count_only_if_asked_for),
+        cmocka_unit_test(slow_failures_count_as_both),
+        cmocka_unit_test(a_slow_probe_fails),
+        cmocka_unit_test(forced_open),
+        cmocka_unit_test(forced_closed),
+        cmocka_unit_test(forcing_holds_for_a_disabled_breaker),
+        cmocka_unit_test(rejections_are_told_apart),
         cmocka_unit_test(which_codes_count),
         cmocka_unit_test(cancelled_counts_not_at_all),
         cmocka_unit_test(open_time_grows_and_is_capped),
