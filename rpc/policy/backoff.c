@@ -7,6 +7,9 @@
 /* 2^63 as a double: the first value that no longer fits into int64_t. */
 #define INT64_END 9223372036854775808.0
 
+/* From 1 ns to beyond what fits into int64_t in one step: more makes no difference. */
+#define MULTIPLIER_MAX 1e19
+
 static double clamp(double v, double lo, double hi)
 {
     if (!(v >= lo)) /* NaN too */
@@ -31,7 +34,7 @@ void tern__backoff_init(tern__backoff *b, int64_t initial_ns, int64_t max_ns, do
 {
     b->initial_ns = initial_ns > 0 ? initial_ns : 0;
     b->max_ns = max_ns > 0 ? max_ns : 0;
-    b->multiplier = clamp(multiplier, 1, 1000);
+    b->multiplier = multiplier > 0 ? clamp(multiplier, 0, MULTIPLIER_MAX) : 1;
     b->jitter = clamp(jitter, 0, 1);
     b->n = 0;
 }

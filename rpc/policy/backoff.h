@@ -9,7 +9,7 @@
 
 typedef struct tern__backoff {
     int64_t initial_ns, max_ns;
-    double multiplier; /* >= 1 */
+    double multiplier; /* > 0; below 1 the pauses shrink, which A6 permits */
     double jitter;     /* 0 .. 1 */
     uint32_t n;        /* pauses given since the last reset, saturating */
 } tern__backoff;

@@ -19,6 +19,7 @@
 
 #include "base/time.h"
 #include "policy/backoff.h"
+#include "policy/code_set.h"
 
 /* Defaults of tern_breaker_options. */
 #define CONSECUTIVE_FAILURES 10u
@@ -57,23 +58,6 @@ static breaker_signal signal_of(tern_code code)
         return SIGNAL_OVERLOADED;
     default:
         return SIGNAL_WELL;
-    }
-}
-
-/* The names of the codes that can open a breaker. tern_code_name() is of a sibling layer. */
-static const char *failure_name(tern_code code)
-{
-    switch (code) {
-    case TERN_UNAVAILABLE:
-        return "UNAVAILABLE";
-    case TERN_DEADLINE_EXCEEDED:
-        return "DEADLINE_EXCEEDED";
-    case TERN_INTERNAL:
-        return "INTERNAL";
-    case TERN_RESOURCE_EXHAUSTED:
-        return "RESOURCE_EXHAUSTED";
-    default:
-        return "UNKNOWN";
     }
 }
 
@@ -310,7 +294,7 @@ static void count_closed(tern__breaker *b, int64_t now, tern_code code, bool slo
         open_breaker(b, now, change);
         (void)snprintf(change->reason, sizeof(change->reason),
                        "%u call(s) in a row failed, the last one with %s", failed,
-                       failure_name(code));
+                       tern__code_label(code));
         return;
     }
     judge_window(b, now, change);
@@ -322,7 +306,7 @@ static void count_probe(tern__breaker *b, int64_t now, tern_code code, bool slow
     if (signal_of(code) != SIGNAL_WELL) {
         open_breaker(b, now, change);
         (void)snprintf(change->reason, sizeof(change->reason), "a probe call failed with %s",
-                       failure_name(code));
+                       tern__code_label(code));
     } else if (slow) {
         open_breaker(b, now, change);
         (void)snprintf(change->reason, sizeof(change->reason),

@@ -5,7 +5,8 @@
  *
  * By policy: a new attempt after a pause. It needs a failure that a repetition may cure, a method
  * that may run twice (or proof that none ran), an attempt left, tokens in the throttle, and time
- * before the one deadline that all attempts share. */
+ * before the one deadline that all attempts share. Both of the first are said by the list of codes
+ * where a service config gives one: A6 knows no idempotency. */
 #include "policy/retry.h"
 
 #include <tern/limits.h>
@@ -63,11 +64,30 @@ void tern__retry_init(tern__retry *r, const tern_retry_options *o, bool idempote
                        tern__ms_to_ns(o->max_backoff_ms), o->backoff_multiplier, BACKOFF_JITTER);
 }
 
+void tern__retry_init_policy(tern__retry *r, const tern__retry_policy *policy)
+{
+    uint32_t max = policy->max_attempts;
+    *r = (tern__retry){
+        .codes = policy->retryable & ~tern__code_set_of(TERN_OK),
+        .disabled = (policy->retryable & ~tern__code_set_of(TERN_OK)) == 0,
+        .max_attempts = max < TERN_LIMIT_ATTEMPTS ? max : TERN_LIMIT_ATTEMPTS,
+        .attempts = 1,
+    };
+    tern__backoff_init(&r->backoff, policy->initial_backoff_ns, policy->max_backoff_ns,
+                       policy->backoff_multiplier, BACKOFF_JITTER);
+}
+
+void tern__retry_commit(tern__retry *r)
+{
+    r->committed = true;
+}
+
 bool tern__retry_code_ok(tern_code code, tern__attempt_fate fate, bool has_pushback)
 {
     switch (fate) {
     case TERN__FATE_NEVER_SENT:
     case TERN__FATE_REFUSED:
+    case TERN__FATE_NOT_PICKED:
         return code == TERN_UNAVAILABLE;
     case TERN__FATE_ANSWERED:
         return code == TERN_UNAVAILABLE || (code == TERN_RESOURCE_EXHAUSTED && has_pushback);
@@ -82,35 +102,55 @@ bool tern__retry_code_ok(tern_code code, tern__attempt_fate fate, bool has_pushb
 /* Whether this failure may go round once more by itself. */
 static bool transparent(const tern__retry *r, const tern__attempt_result *result)
 {
-    if (result->code != TERN_UNAVAILABLE || r->transparent >= TERN_LIMIT_TRANSPARENT_RETRIES)
+    if (r->committed || result->code != TERN_UNAVAILABLE ||
+        r->transparent >= TERN_LIMIT_TRANSPARENT_RETRIES)
         return false;
     return result->fate == TERN__FATE_NEVER_SENT ||
            (result->fate == TERN__FATE_REFUSED && !r->refused_once);
 }
 
+/* Whether this code is worth a repetition, for what the call is configured with. */
+static bool curable(const tern__retry *r, const tern__attempt_result *result,
+                    tern__attempt_fate fate)
+{
+    if (r->codes)
+        return tern__code_set_has(r->codes, result->code);
+    return tern__retry_code_ok(result->code, fate, result->has_pushback);
+}
+
 /* A failure that says something of the server takes a token: one that is retryable, also when the
  * call was committed or may not be repeated, and one with which the server asked not to retry. */
-static void count_failure(const tern__attempt_result *result, tern__throttle *throttle)
+static void count_failure(const tern__retry *r, const tern__attempt_result *result,
+                          tern__throttle *throttle)
 {
-    if (!throttle || result->fate == TERN__FATE_NEVER_SENT)
+    if (!throttle || (result->fate == TERN__FATE_NEVER_SENT && !r->codes))
         return;
     tern__attempt_fate fate = result->fate;
     if (fate == TERN__FATE_COMMITTED) /* what would be retryable had it come earlier */
         fate = TERN__FATE_ANSWERED;
     bool forbidden = result->has_pushback && result->pushback_ms < 0;
-    if (forbidden || tern__retry_code_ok(result->code, fate, result->has_pushback))
+    if (forbidden || curable(r, result, fate))
         tern__throttle_failure(throttle);
+}
+
+/* Whether this call may be repeated after this failure at all. */
+static bool repeatable(const tern__retry *r, const tern__attempt_result *result)
+{
+    if (r->disabled || r->committed || result->fate == TERN__FATE_COMMITTED)
+        return false;
+    if (r->codes)
+        return true;
+    if (result->fate == TERN__FATE_NEVER_SENT)
+        return false;
+    return r->idempotent || result->fate == TERN__FATE_REFUSED ||
+           result->fate == TERN__FATE_NOT_PICKED;
 }
 
 /* Whether the policy allows another attempt; time aside. */
 static bool policy_allows(const tern__retry *r, const tern__attempt_result *result,
                           const tern__throttle *throttle)
 {
-    if (r->disabled || result->fate == TERN__FATE_NEVER_SENT)
-        return false;
-    if (!r->idempotent && result->fate != TERN__FATE_REFUSED)
-        return false;
-    if (!tern__retry_code_ok(result->code, result->fate, result->has_pushback))
+    if (!repeatable(r, result) || !curable(r, result, result->fate))
         return false;
     if (result->has_pushback && result->pushback_ms < 0)
         return false;
@@ -133,7 +173,7 @@ tern__retry_action tern__retry_decide(tern__retry *r, const tern__attempt_result
             r->refused_once = true;
         return TERN__RETRY_TRANSPARENT;
     }
-    count_failure(result, throttle);
+    count_failure(r, result, throttle);
     if (!policy_allows(r, result, throttle))
         return TERN__RETRY_STOP;
 

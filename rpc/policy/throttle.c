@@ -4,7 +4,7 @@
 
 #define MILLI 1000
 #define TOKENS_MAX 1000 /* A6: maxTokens is in (0, 1000] */
-#define RATIO_MAX 1
+#define RATIO_MAX TOKENS_MAX /* A6 names no end: one success fills the bucket then */
 
 /* The thousandths of v, cut not rounded (A6), within [1, max x 1000]. The tiny addition keeps 0.29
  * from becoming 289 thousandths. */

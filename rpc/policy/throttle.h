@@ -12,8 +12,8 @@ typedef struct tern__throttle {
     int32_t max_milli, ratio_milli, milli;
 } tern__throttle;
 
-/* max_tokens in (0, 1000], token_ratio in (0, 1], of both three decimals are kept (A6); what is out
- * of range is brought to the nearest end, 0.001 at the lower. Starts full. */
+/* max_tokens in (0, 1000], token_ratio above 0, of both three decimals are kept (A6); what is out
+ * of range is brought to the nearest end, 0.001 at the lower, 1000 at the upper. Starts full. */
 void tern__throttle_init(tern__throttle *t, double max_tokens, double token_ratio);
 void tern__throttle_success(tern__throttle *t);
 void tern__throttle_failure(tern__throttle *t);

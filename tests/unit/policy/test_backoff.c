@@ -102,7 +102,15 @@ static void odd_arguments(void **state)
     assert_int_equal(tern__backoff_next(&b, &rng), 0);
     tern__backoff_init(&b, 500 * MS, 100 * MS, 2, 0); /* initial above max */
     assert_int_equal(tern__backoff_next(&b, &rng), 100 * MS);
-    tern__backoff_init(&b, 100 * MS, 1000 * MS, 0.5, 0); /* a shrinking multiplier becomes 1 */
+    tern__backoff_init(&b, 100 * MS, 1000 * MS, 0.5, 0); /* A6: above 0, not above 1 */
+    (void)tern__backoff_next(&b, &rng);
+    assert_int_equal(tern__backoff_next(&b, &rng), 50 * MS);
+    b.n = 5000;
+    assert_int_equal(tern__backoff_next(&b, &rng), 0);
+    tern__backoff_init(&b, 1, 1000 * MS, 1e300, 0);
+    (void)tern__backoff_next(&b, &rng);
+    assert_int_equal(tern__backoff_next(&b, &rng), 1000 * MS);
+    tern__backoff_init(&b, 100 * MS, 1000 * MS, -2, 0);
     (void)tern__backoff_next(&b, &rng);
     assert_int_equal(tern__backoff_next(&b, &rng), 100 * MS);
     tern__backoff_init(&b, 100 * MS, 1000 * MS, (double)NAN, -1);

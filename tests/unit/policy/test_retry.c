@@ -104,6 +104,9 @@ static const struct row {
     { "reset with CANCEL", TERN_CANCELLED, TERN__FATE_IN_DOUBT, STOP, STOP },
     { "ENHANCE_YOUR_CALM", TERN_RESOURCE_EXHAUSTED, TERN__FATE_IN_DOUBT, STOP, STOP },
     { "INADEQUATE_SECURITY", TERN_PERMISSION_DENIED, TERN__FATE_IN_DOUBT, STOP, STOP },
+    { "no connection", TERN_UNAVAILABLE, TERN__FATE_NOT_PICKED, AFTER, AFTER },
+    { "no connection, cancelled", TERN_CANCELLED, TERN__FATE_NOT_PICKED, STOP, STOP },
+    { "no connection, too late", TERN_DEADLINE_EXCEEDED, TERN__FATE_NOT_PICKED, STOP, STOP },
     { "it succeeded", TERN_OK, TERN__FATE_COMMITTED, STOP, STOP },
     { "it succeeded", TERN_OK, TERN__FATE_ANSWERED, STOP, STOP },
 };
@@ -334,6 +337,215 @@ static void what_takes_a_token(void **state)
     }
 }
 
+/* --- retryPolicy of a service config (A6 to the letter) ---------------------------------------- */
+
+/* A6's example: "maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "1s",
+ * "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]. */
+static tern__retry_policy example(void)
+{
+    return (tern__retry_policy){ .max_attempts = 4,
+                                 .initial_backoff_ns = 100 * MS,
+                                 .max_backoff_ns = 1000 * MS,
+                                 .backoff_multiplier = 2,
+                                 .retryable = tern__code_set_of(TERN_UNAVAILABLE) };
+}
+
+static void policy_init(call *c, tern__retry_policy p)
+{
+    tern__retry_init_policy(&c->retry, &p);
+    tern__throttle_init(&c->throttle, 10, 0.1);
+    c->delay = -1;
+}
+
+static void the_example_of_a6(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        call c;
+        policy_init(&c, example());
+        for (int64_t base = 100 * MS; base <= 400 * MS; base *= 2) {
+            assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER),
+                             AFTER);
+            assert_true(c.delay >= base * 8 / 10 && c.delay <= base * 12 / 10);
+        }
+        assert_int_equal(c.retry.attempts, 4);
+        assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER),
+                         STOP);
+        assert_int_equal(c.throttle.milli, 6000); /* the last failure counts, too */
+    }
+}
+
+/* initialBackoff above maxBackoff, and a multiplier below 1: both are valid, and mean what the
+ * formula says. */
+static void odd_backoffs_are_valid(void **state)
+{
+    (void)state;
+    call c;
+    tern__retry_policy p = example();
+    p.initial_backoff_ns = 5000 * MS;
+    policy_init(&c, p);
+    (void)decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER);
+    assert_true(c.delay >= 800 * MS && c.delay <= 1200 * MS);
+    p = example();
+    p.backoff_multiplier = 0.5;
+    policy_init(&c, p);
+    for (int64_t base = 100 * MS; base >= 25 * MS; base /= 2) {
+        (void)decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER);
+        assert_true(c.delay >= base * 8 / 10 && c.delay <= base * 12 / 10);
+    }
+}
+
+/* The list decides, not what Tern thinks of a code or of the method. */
+static void only_the_listed_codes(void **state)
+{
+    (void)state;
+    static const tern__attempt_fate fates[] = { TERN__FATE_ANSWERED, TERN__FATE_IN_DOUBT,
+                                                TERN__FATE_NOT_PICKED };
+    for (int listed = 1; listed <= 16; listed++) {
+        for (int code = 0; code <= 16; code++) {
+            for (size_t i = 0; i < N_ITEMS(fates); i++) {
+                call c;
+                tern__retry_policy p = example();
+                p.retryable = tern__code_set_of((tern_code)listed);
+                policy_init(&c, p);
+                assert_int_equal(decide(&c, (tern_code)code, fates[i], 0, TERN__TIME_NEVER),
+                                 code == listed ? AFTER : STOP);
+                assert_int_equal(c.throttle.milli, code == listed ? 9000 : 10000);
+            }
+        }
+    }
+    /* RESOURCE_EXHAUSTED with pushback is none of the list. */
+    call c;
+    policy_init(&c, example());
+    assert_int_equal(decide_pushback(&c, TERN_RESOURCE_EXHAUSTED, TERN__FATE_ANSWERED, 5), STOP);
+    assert_int_equal(c.throttle.milli, 10000);
+    tern__retry_policy p = example();
+    p.retryable = tern__code_set_of(TERN_OK);
+    policy_init(&c, p);
+    assert_int_equal(decide(&c, TERN_OK, TERN__FATE_COMMITTED, 0, TERN__TIME_NEVER), STOP);
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_NOT_PICKED, 0, TERN__TIME_NEVER),
+                     STOP);
+}
+
+static void committed_is_final(void **state)
+{
+    (void)state;
+    call c;
+    policy_init(&c, example());
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_COMMITTED, 0, TERN__TIME_NEVER), STOP);
+    assert_int_equal(c.throttle.milli, 9000);
+    for (int fate = TERN__FATE_NEVER_SENT; fate <= TERN__FATE_NOT_PICKED; fate++) {
+        policy_init(&c, example());
+        tern__retry_commit(&c.retry);
+        assert_int_equal(
+            decide(&c, TERN_UNAVAILABLE, (tern__attempt_fate)fate, 0, TERN__TIME_NEVER), STOP);
+        call_init(&c, true);
+        tern__retry_commit(&c.retry);
+        assert_int_equal(
+            decide(&c, TERN_UNAVAILABLE, (tern__attempt_fate)fate, 0, TERN__TIME_NEVER), STOP);
+    }
+}
+
+/* Transparent retries come first, and cost neither attempts nor tokens; then the policy. */
+static void transparent_before_the_policy(void **state)
+{
+    (void)state;
+    call c;
+    policy_init(&c, example());
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER),
+                     TRANSPARENT);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_NEVER_SENT, 0, TERN__TIME_NEVER),
+                         TRANSPARENT);
+    assert_int_equal(c.retry.attempts, 1);
+    assert_int_equal(c.throttle.milli, 10000);
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER), AFTER);
+    assert_int_equal(c.throttle.milli, 9000);
+    c.retry.transparent = TERN_LIMIT_TRANSPARENT_RETRIES;
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_NEVER_SENT, 0, TERN__TIME_NEVER),
+                     AFTER);
+    tern__retry_policy p = example();
+    p.retryable = tern__code_set_of(TERN_ABORTED);
+    policy_init(&c, p);
+    (void)decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER);
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER), STOP);
+}
+
+/* "retry in n ms" exactly, then initialBackoff anew; "do not retry", whatever is left. */
+static void pushback_by_policy(void **state)
+{
+    (void)state;
+    call c;
+    policy_init(&c, example());
+    (void)decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER);
+    assert_int_equal(decide_pushback(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 7777), AFTER);
+    assert_int_equal(c.delay, 7777 * MS);
+    assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER), AFTER);
+    assert_true(c.delay >= 80 * MS && c.delay <= 120 * MS);
+    assert_int_equal(decide_pushback(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 1), STOP);
+    policy_init(&c, example());
+    assert_int_equal(decide_pushback(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, -1), STOP);
+    assert_int_equal(c.throttle.milli, 9000);
+    policy_init(&c, example());
+    assert_int_equal(decide_pushback(&c, TERN_NOT_FOUND, TERN__FATE_ANSWERED, -1), STOP);
+    assert_int_equal(c.throttle.milli, 9000); /* A6: or that receive a pushback not to retry */
+}
+
+/* "maxTokens": 10: at the half nothing is repeated. */
+static void throttled_by_policy(void **state)
+{
+    (void)state;
+    call c;
+    tern__throttle shared;
+    tern__throttle_init(&shared, 10, 0.1);
+    const tern__attempt_result unavailable = { .code = TERN_UNAVAILABLE,
+                                               .fate = TERN__FATE_ANSWERED };
+    for (int i = 1; i <= 8; i++) {
+        policy_init(&c, example());
+        assert_int_equal(tern__retry_decide(&c.retry, &unavailable, &shared, 0, TERN__TIME_NEVER,
+                                            &rng, &c.delay),
+                         i <= 4 ? AFTER : STOP);
+    }
+}
+
+/* "Values greater than 5 are treated as 5"; any list, any history: never more. */
+static void random_policies(void **state)
+{
+    (void)state;
+    uint64_t repeated = 0;
+    for (uint64_t seed = 1; seed <= 20000; seed++) {
+        tern__rng dice;
+        tern__rng_seed(&dice, seed);
+        tern__retry_policy p = {
+            .max_attempts = 2 + tern__rng_below(&dice, 20),
+            .initial_backoff_ns = 1 + tern__rng_below(&dice, 1000),
+            .max_backoff_ns = 1 + tern__rng_below(&dice, 5000),
+            .backoff_multiplier = tern__rng_uniform(&dice, 0.01, 10),
+            .retryable = 1 + tern__rng_below(&dice, (1 << 17) - 1),
+        };
+        call c;
+        policy_init(&c, p);
+        uint32_t sent = 1;
+        for (tern__retry_action action = AFTER; action != STOP;) {
+            tern__attempt_result r = { .code = (tern_code)tern__rng_below(&dice, 17),
+                                       .fate = (tern__attempt_fate)tern__rng_below(&dice, 6) };
+            action = tern__retry_decide(&c.retry, &r, &c.throttle, 0, TERN__TIME_NEVER, &dice,
+                                        &c.delay);
+            sent += action == AFTER;
+            bool listed = tern__code_set_has(p.retryable, r.code) && r.code != TERN_OK;
+            bool within = c.delay <= p.max_backoff_ns * 12 / 10;
+            if (action == AFTER && (!listed || !within || r.fate == TERN__FATE_COMMITTED))
+                fail_msg("seed %llu: code %d, fate %d, delay %lld", (unsigned long long)seed,
+                         (int)r.code, (int)r.fate, (long long)c.delay);
+        }
+        repeated += sent - 1;
+        if (sent > 5 || sent > p.max_attempts || sent != c.retry.attempts)
+            fail_msg("seed %llu: %u attempts of %u", (unsigned long long)seed, sent,
+                     p.max_attempts);
+    }
+    assert_true(repeated > 5000);
+}
+
 /* --- options and histories -------------------------------------------------------------------- */
 
 static void options_are_filled(void **state)
@@ -386,12 +598,13 @@ static void random_call(uint64_t seed, tern__throttle *throttle)
     uint32_t sent = 0; /* attempts that a handler may have seen */
     for (uint32_t steps = 0;; steps++) {
         tern__attempt_result result = { .code = (tern_code)tern__rng_below(&dice, 17),
-                                        .fate = (tern__attempt_fate)tern__rng_below(&dice, 5),
+                                        .fate = (tern__attempt_fate)tern__rng_below(&dice, 6),
                                         .has_pushback = tern__rng_below(&dice, 4) == 0,
                                         .pushback_ms = (int64_t)tern__rng_below(&dice, 100) - 10 };
         if (tern__rng_below(&dice, 4))
             result.code = TERN_UNAVAILABLE;
-        sent += result.fate != TERN__FATE_NEVER_SENT && result.fate != TERN__FATE_REFUSED;
+        sent += result.fate != TERN__FATE_NEVER_SENT && result.fate != TERN__FATE_REFUSED &&
+                result.fate != TERN__FATE_NOT_PICKED;
         int64_t delay = -1;
         tern__retry_action action =
             tern__retry_decide(&r, &result, throttle, now, deadline, &dice, &delay);
@@ -439,6 +652,14 @@ int main(void)
         cmocka_unit_test(no_attempt_past_the_deadline),
         cmocka_unit_test(throttle_stops_retries),
         cmocka_unit_test(what_takes_a_token),
+        cmocka_unit_test(the_example_of_a6),
+        cmocka_unit_test(odd_backoffs_are_valid),
+        cmocka_unit_test(only_the_listed_codes),
+        cmocka_unit_test(committed_is_final),
+        cmocka_unit_test(transparent_before_the_policy),
+        cmocka_unit_test(pushback_by_policy),
+        cmocka_unit_test(throttled_by_policy),
+        cmocka_unit_test(random_policies),
         cmocka_unit_test(options_are_filled),
         cmocka_unit_test(random_histories),
     };

@@ -61,11 +61,13 @@ static void three_decimals_and_range(void **state)
         { 10, 0.29, 10000, 290 },   /* 0.29 x 1000 is a little less than 290 in binary */
         { 0.5, 0.057, 500, 57 },
         { 1000, 1, 1000000, 1000 },
-        { 1000.5, 1.5, 1000000, 1000 }, /* capped */
+        { 1000.5, 1.5, 1000000, 1500 }, /* capped; a ratio above 1 is none of A6's faults */
+        { 1000, 1e6, 1000000, 1000000 },
+        { 10, 0.5466, 10000, 546 }, /* A6's own */
         { 0.0004, 0.0004, 1, 1 },
         { 0, 0, 1, 1 },
         { -1, -1, 1, 1 },
-        { (double)INFINITY, (double)INFINITY, 1000000, 1000 },
+        { (double)INFINITY, (double)INFINITY, 1000000, 1000000 },
         { (double)NAN, (double)NAN, 1, 1 },
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
