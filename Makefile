@@ -45,7 +45,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) $(SAN) -fPIC -fvisibility=hidden $(WA
              -MMD -MP -Irpc/include -I$(B)/gen
 LDFLAGS_ALL = $(SAN) $(LDFLAGS)
 VERSION := $(shell sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h)
-LIB_DEPS := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd -lpthread
+LIB_DEPS := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd -ljansson -lpthread
 
 # --- sources ---------------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ $(PLUGIN): $(CODEGEN_OBJ)
 $(B)/bin/tern: $(TERN_OBJ) $(call obj,$(BOOT)) $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -ljansson
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS)
 $(B)/bin/tern-bench: $(BENCH_OBJ) $(call obj,$(GEN_TESTING)) $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
@@ -149,7 +149,7 @@ $(B)/bin/tern-bench: $(BENCH_OBJ) $(call obj,$(GEN_TESTING)) $(LIBTERN)
 $(B)/bin/dronedelivery: $(DRONE_OBJ) $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -lsqlite3 -ljansson -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -lsqlite3 -lm
 
 # --- the rest --------------------------------------------------------------------------------------
 

@@ -10,9 +10,9 @@ TEST_SCRIPTS := $(sort $(wildcard tests/*/test_*.sh tests/*/test_*.py tests/unit
                   tests/unit/*/test_*.py))
 TEST_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC) $(INTEGRATION_SRC))
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-# The archive of libzstd, whose allocations are then wrapped as well: its stable interface has no
-# other way to make them fail.
-UNIT_DEPS = $(LIB_DEPS:-lzstd=-l:libzstd.a)
+# The archives of libzstd and jansson, whose allocations are then wrapped as well: their stable
+# interfaces have no other way, or none for one caller, to make them fail.
+UNIT_DEPS = $(patsubst -ljansson,-l:libjansson.a,$(LIB_DEPS:-lzstd=-l:libzstd.a))
 
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 TEST_GEN_OBJ := $(call obj,$(GEN_TESTING) $(GEN_ETCD))
@@ -29,8 +29,8 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/lib/libtestparts.a $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $(if $(findstring /unit/,$@),$(WRAP)) -o $@ $< -Wl,--start-group \
-	    $(B)/lib/libtestparts.a $(LIBTERN) -Wl,--end-group \
-	    $(if $(findstring /unit/,$@),$(UNIT_DEPS),$(LIB_DEPS)) -lcmocka -lsqlite3 -ljansson -lm
+	    $(B)/lib/libtestparts.a $(LIBTERN) $(if $(findstring /unit/,$@),$(UNIT_DEPS),$(LIB_DEPS)) \
+	    -Wl,--end-group -lcmocka -lsqlite3 -lm
 
 .PHONY: test run-tests build-tests
 test: setup ## builds and runs every test (ONLY=pattern: those whose path contains it)

@@ -1,6 +1,6 @@
-/* Adaptive throttling on the client's side (Google's SRE book, "Handling Overload"): of the calls of
- * the last two minutes the server accepted some; when there were more than K times as many as that,
- * new ones are refused here with probability
+/* Adaptive throttling on the client's side (Google's SRE book, "Handling Overload"): of the calls
+ * of the last two minutes the server accepted some; when there were more than K times as many as
+ * that, new ones are refused here with probability
  *
  *     (requests - K x accepts) / (requests + 1)
  *
@@ -25,8 +25,10 @@ typedef struct tern__adaptive_throttle_options {
     uint32_t percent_max;  /* 90: never is more refused than that; 100: the book's formula alone */
 } tern__adaptive_throttle_options;
 
-#define TERN__ADAPTIVE_THROTTLE_DEFAULTS                                                          \
-    { .window_ns = INT64_C(120000000000), .ratio = 2, .requests_min = 10, .percent_max = 90 }
+#define TERN__ADAPTIVE_THROTTLE_DEFAULTS                                                      \
+    {                                                                                         \
+        .window_ns = INT64_C(120000000000), .ratio = 2, .requests_min = 10, .percent_max = 90 \
+    }
 
 typedef struct tern__adaptive_throttle {
     tern__window window; /* a: requests, b: accepts */

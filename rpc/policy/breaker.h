@@ -91,8 +91,8 @@ tern__breaker_verdict tern__breaker_admit(tern__breaker *b, int64_t now, tern__b
 /* Tells how an admitted attempt ended. UNAVAILABLE, DEADLINE_EXCEEDED, INTERNAL and UNKNOWN are
  * failures. RESOURCE_EXHAUSTED is one for the rate and for a probe, and leaves the failures in a
  * row as they are. CANCELLED counts not at all. Everything else (OK, INVALID_ARGUMENT, NOT_FOUND
- * and their like) says that the server works. An attempt that took longer than slow_call_ms counts for
- * the rate of slow calls, and fails as a probe. Outcomes of an older generation only free their
+ * and their like) says that the server works. An attempt that took longer than slow_call_ms counts
+ * for the rate of slow calls, and fails as a probe. Outcomes of an older generation only free their
  * place and are counted. */
 void tern__breaker_outcome(tern__breaker *b, int64_t now, tern__breaker_ticket t, tern_code code,
                            tern__breaker_change *change);

@@ -1,5 +1,5 @@
-/* See code_set.h. The names are those of wire/status.c, which is of a sibling layer; a test compares
- * the two tables. */
+/* See code_set.h. The names are those of wire/status.c, which is of a sibling layer; a test
+ * compares the two tables. */
 #include "policy/code_set.h"
 
 #include <strings.h>

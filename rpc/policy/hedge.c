@@ -97,8 +97,7 @@ static tern__hedge_verdict choose(tern__hedge *h, uint32_t *ret_cancel)
 
 tern__hedge_verdict tern__hedge_outcome(tern__hedge *h, uint32_t attempt,
                                         const tern__attempt_result *result,
-                                        tern__throttle *throttle, int64_t now,
-                                        uint32_t *ret_cancel)
+                                        tern__throttle *throttle, int64_t now, uint32_t *ret_cancel)
 {
     if (!(h->running & bit_of(attempt)))
         return TERN__HEDGE_LATE;
@@ -115,9 +114,8 @@ tern__hedge_verdict tern__hedge_outcome(tern__hedge *h, uint32_t attempt,
     if (forbidden)
         send_no_more(h);
     else if (h->next_at != TERN__TIME_NEVER)
-        schedule(h, result->has_pushback
-                        ? tern__time_add(now, tern__ms_to_ns(result->pushback_ms))
-                        : now);
+        schedule(h, result->has_pushback ? tern__time_add(now, tern__ms_to_ns(result->pushback_ms))
+                                         : now);
     /* The throttle is asked now, too, so that the last failure goes to the caller at once and not
      * when the next attempt would have been due. */
     if (throttle && !tern__throttle_allows_retry(throttle))

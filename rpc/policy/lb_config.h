@@ -29,12 +29,12 @@ typedef struct tern__lb_least_request {
 
 /* A58. */
 typedef struct tern__lb_weighted_round_robin {
-    bool enable_oob_load_report;       /* false: reports come with each call */
-    int64_t oob_reporting_period;      /* 10 s */
-    int64_t blackout_period;           /* 10 s */
-    int64_t weight_expiration_period;  /* 3 min */
-    int64_t weight_update_period;      /* 1 s, at least 100 ms */
-    double error_utilization_penalty;  /* 1.0, >= 0 */
+    bool enable_oob_load_report;      /* false: reports come with each call */
+    int64_t oob_reporting_period;     /* 10 s */
+    int64_t blackout_period;          /* 10 s */
+    int64_t weight_expiration_period; /* 3 min */
+    int64_t weight_update_period;     /* 1 s, at least 100 ms */
+    double error_utilization_penalty; /* 1.0, >= 0 */
 } tern__lb_weighted_round_robin;
 
 /* A42, A76. */
@@ -68,7 +68,7 @@ typedef struct tern__lb_outlier_detection {
     int64_t max_ejection_time;     /* the larger of 300 s and the base */
     uint32_t max_ejection_percent; /* 10 */
     tern__lb_ejection success_rate, failure_percentage;
-    const tern__lb_config *child;  /* never NULL */
+    const tern__lb_config *child; /* never NULL */
 } tern__lb_outlier_detection;
 
 struct tern__lb_config {

@@ -151,6 +151,17 @@
 /* Files of certificates are looked at so often at most, ms. */
 #define TERN_LIMIT_TLS_RELOAD_MS 10000u
 
+/* Text of a service config, bytes, and how deep its JSON may nest: the config is refused as a
+ * whole. (A2: what DNS can answer at all, 65,535 bytes.) */
+#define TERN_LIMIT_SERVICE_CONFIG_BYTES (64u * 1024)
+#define TERN_LIMIT_SERVICE_CONFIG_DEPTH 32u
+/* Path of a method that a service config names, bytes: likewise. */
+#define TERN_LIMIT_SERVICE_CONFIG_PATH_BYTES 1024u
+/* Endpoints that a least_request pick compares, and entries of a ring_hash ring, whatever a service
+ * config asks for. (A48: 10; A42: 4,096, of at most 8 Mi that may be asked for.) */
+#define TERN_LIMIT_LB_CHOICES 10u
+#define TERN_LIMIT_LB_RING_ENTRIES 4096u
+
 /* --- server --- */
 
 /* Connections of one server (option connections_max): closed at once. (No more than descriptors can

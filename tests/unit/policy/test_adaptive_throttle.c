@@ -1,5 +1,5 @@
-/* Adaptive throttling: the book's formula, what counts as accepted, recovery, and what a server sees
- * that accepts only so many. */
+/* Adaptive throttling: the book's formula, what counts as accepted, recovery, and what a server
+ * sees that accepts only so many. */
 #include "policy/adaptive_throttle.h"
 
 #include <setjmp.h>

@@ -198,8 +198,8 @@ static void slow_calls_count_only_if_asked_for(void **state)
 static void slow_failures_count_as_both(void **state)
 {
     (void)state;
-    start((tern_breaker_options){ .slow_call_ms = 100, .slow_call_percent = 30,
-                                  .consecutive_failures = 100 });
+    start((tern_breaker_options){
+        .slow_call_ms = 100, .slow_call_percent = 30, .consecutive_failures = 100 });
     for (int i = 0; i < 14; i++)
         slow_call(0, 1, TERN_OK);
     for (int i = 0; i < 5; i++)
@@ -624,8 +624,8 @@ static const char *broken(const history *h)
         return "probes in flight while not half open";
     if (b.state == TERN_BREAKER_CLOSED && b.consecutive >= b.opt.consecutive_failures)
         return "closed in spite of the failures in a row";
-    if (b.n_rejected != b.n_rejected_open + b.n_rejected_half_open + b.n_rejected_in_flight +
-                            b.n_rejected_forced)
+    if (b.n_rejected !=
+        b.n_rejected_open + b.n_rejected_half_open + b.n_rejected_in_flight + b.n_rejected_forced)
         return "rejections do not add up";
     if (b.forced == TERN__BREAKER_FORCED_OPEN && b.state != TERN_BREAKER_OPEN)
         return "forced open, and is not";

@@ -175,7 +175,8 @@ static void pushback_not_to_retry(void **state)
     assert_int_equal(throttle.milli, 9000);
 }
 
-/* "Send next hedged request in n ms. Subsequent hedged requests will resume at n + hedgingDelay." */
+/* "Send next hedged request in n ms. Subsequent hedged requests will resume at n + hedgingDelay."
+ */
 static void pushback_to_retry_later(void **state)
 {
     (void)state;
@@ -270,8 +271,7 @@ static void transparent_retries(void **state)
 {
     (void)state;
     const tern__attempt_result refused = { .code = TERN_UNAVAILABLE, .fate = TERN__FATE_REFUSED };
-    const tern__attempt_result unsent = { .code = TERN_UNAVAILABLE,
-                                          .fate = TERN__FATE_NEVER_SENT };
+    const tern__attempt_result unsent = { .code = TERN_UNAVAILABLE, .fate = TERN__FATE_NEVER_SENT };
     start(example(), NEVER);
     sends(0, 0);
     sends(500 * MS, 1);
@@ -287,8 +287,7 @@ static void transparent_retries(void **state)
     for (uint32_t i = 2; i < TERN_LIMIT_TRANSPARENT_RETRIES; i++)
         assert_int_equal(tern__hedge_outcome(&h, 1, &unsent, &throttle, 1, &cancel),
                          TERN__HEDGE_AGAIN);
-    assert_int_equal(tern__hedge_outcome(&h, 1, &unsent, &throttle, 1, &cancel),
-                     TERN__HEDGE_GO_ON);
+    assert_int_equal(tern__hedge_outcome(&h, 1, &unsent, &throttle, 1, &cancel), TERN__HEDGE_GO_ON);
     start(example(), 10);
     sends(0, 0);
     assert_int_equal(tern__hedge_outcome(&h, 0, &unsent, &throttle, 10, &cancel),

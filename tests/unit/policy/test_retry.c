@@ -337,7 +337,8 @@ static void what_takes_a_token(void **state)
     }
 }
 
-/* --- retryPolicy of a service config (A6 to the letter) ---------------------------------------- */
+/* --- retryPolicy of a service config (A6 to the letter) ----------------------------------------
+ */
 
 /* A6's example: "maxAttempts": 4, "initialBackoff": "0.1s", "maxBackoff": "1s",
  * "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]. */
@@ -529,8 +530,8 @@ static void random_policies(void **state)
         for (tern__retry_action action = AFTER; action != STOP;) {
             tern__attempt_result r = { .code = (tern_code)tern__rng_below(&dice, 17),
                                        .fate = (tern__attempt_fate)tern__rng_below(&dice, 6) };
-            action = tern__retry_decide(&c.retry, &r, &c.throttle, 0, TERN__TIME_NEVER, &dice,
-                                        &c.delay);
+            action =
+                tern__retry_decide(&c.retry, &r, &c.throttle, 0, TERN__TIME_NEVER, &dice, &c.delay);
             sent += action == AFTER;
             bool listed = tern__code_set_has(p.retryable, r.code) && r.code != TERN_OK;
             bool within = c.delay <= p.max_backoff_ns * 12 / 10;

@@ -140,7 +140,7 @@ static void random_histories(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_default),   cmocka_unit_test(a_fifth),
+        cmocka_unit_test(the_default),         cmocka_unit_test(a_fifth),
         cmocka_unit_test(what_is_old_expires), cmocka_unit_test(a_storm),
         cmocka_unit_test(random_histories),
     };

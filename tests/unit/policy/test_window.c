@@ -69,7 +69,8 @@ static void random_histories(void **state)
         uint32_t weights[300];
         tern__window_init(&w, bucket * 10);
         for (int i = 0; i < 300; i++) {
-            now += tern__rng_below(&rng, 8) ? tern__rng_below(&rng, 30) : tern__rng_below(&rng, 600);
+            now += tern__rng_below(&rng, 8) ? tern__rng_below(&rng, 30)
+                                            : tern__rng_below(&rng, 600);
             times[i] = now;
             weights[i] = tern__rng_below(&rng, 5);
             tern__window_add(&w, now, weights[i], 1);

@@ -125,6 +125,9 @@ include_breach rpc/h2/b.c '<openssl/ssl.h>' "only rpc/io"
 include_breach rpc/client/b.c '<zlib.h>' "only rpc/wire"
 include_breach rpc/include/tern/b.h '<zstd.h>' "only rpc/wire"
 include_breach tools/tern/b.c '<zstd_errors.h>' "only rpc/wire"
+include_breach rpc/policy/service_config.c '<jansson.h>' "only rpc/policy/service_config_json.c"
+include_breach rpc/client/service_config_json.c '<jansson.h>' "only rpc/policy/service_config_json.c"
+include_breach rpc/include/tern/b.h '<jansson.h>' "only rpc/policy/service_config_json.c"
 include_breach rpc/server/b.c '<protobuf-c/protobuf-c.h>' "only rpc/stub knows"
 include_breach rpc/client/b.c '<tern/stub.h>' "only rpc/stub may"
 include_breach rpc/server/b.c '"grpc/health/v1/health.pb-c.h"' "only rpc/stub may"
@@ -145,6 +148,8 @@ include_fine rpc/stub/b.c '"client/a.h"'
 include_fine rpc/h2/b.c '<nghttp2/nghttp2.h>'
 include_fine rpc/h2/b.c '"policy/a.h"'
 include_fine rpc/io/b.c '<openssl/ssl.h>'
+include_fine rpc/policy/service_config_json.c '<jansson.h>'
+include_fine tools/tern/b.c '<jansson.h>'
 include_fine rpc/wire/b.c '<zlib.h>'
 include_fine rpc/wire/b.h '<zstd.h>'
 bad "a folder that is no tree" "has no rpc/" "$TOOLS/check-layers" --root /nonexistent
@@ -163,6 +168,7 @@ extern int tern__stub_a(void);
 extern int tern__wire_a(void);
 extern int tern__policy_a(void);
 extern int inflate(void *, int), ZSTD_freeCCtx(void *), gzopen(void *, int);
+extern int json_object_size(void *);
 long tern__b(void *p);
 long tern__b(void *p) { return (long)($2) + (p != 0); }"
     build
@@ -181,7 +187,20 @@ symbol_breach policy 'tern__wire_a()' tern__wire_a
 symbol_breach h2 'inflate(p, 0)' inflate
 symbol_breach base 'ZSTD_freeCCtx(p)' ZSTD_freeCCtx
 symbol_breach wire 'gzopen(p, 0)' gzopen
+symbol_breach policy 'json_object_size(p)' json_object_size
 symbol_breach client 'tern__stub_a()' tern__stub_a
+
+json_reader() { # the call that the one source with jansson makes
+    fresh
+    put rpc/policy/service_config_json.c "extern int json_object_size(void *), json_loadf(void *);
+int tern__j(void *p);
+int tern__j(void *p) { return $1(p); }"
+    build
+}
+json_reader json_object_size
+good "jansson where it belongs" layers --objects "$T/obj"
+json_reader json_loadf
+bad "jansson with a file" "service_config_json.o: json_loadf: " layers --objects "$T/obj"
 
 fresh
 put rpc/h2/b.c '#include <stdio.h>

@@ -1,0 +1,87 @@
+/* Reads typed values out of JSON as proto3 maps them (protobuf.dev, "ProtoJSON"), and says where
+ * the fault is when they are not what they must be: "methodConfig[2].retryPolicy.maxAttempts: must
+ * be above 1, is 1". The only part of the runtime that knows the JSON library.
+ *
+ * A reader remembers the first fault; after it every function does nothing and returns its default,
+ * so that what is read need be checked once, at the end. null is the same as absent, everywhere but
+ * in an array. */
+#ifndef TERN__POLICY_SERVICE_CONFIG_JSON_H
+#define TERN__POLICY_SERVICE_CONFIG_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tern/export.h>
+#include <tern/status.h>
+
+#include "policy/code_set.h"
+
+struct json_t;
+typedef struct json_t tern__json;
+
+#define TERN__JSON_PATH_MAX 512u
+
+typedef struct tern__json_reader {
+    tern__json *root;
+    tern_code code; /* TERN_OK: no fault yet */
+    tern_status *err;
+    size_t path_len;
+    char path[TERN__JSON_PATH_MAX]; /* of the object that is being read */
+} tern__json_reader;
+
+/* What a number or a duration may be. */
+typedef struct tern__json_bounds {
+    int64_t min, max, dflt; /* dflt: when it is absent */
+    bool required;
+} tern__json_bounds;
+
+typedef struct tern__json_real_bounds {
+    double min, dflt;
+    bool above; /* min itself is too little */
+    bool required;
+} tern__json_real_bounds;
+
+/* Parses text[0..len). NULL: a fault, which is in *err (may be NULL) already; the reader must be
+ * closed all the same. The root is an object. */
+tern__json *tern__json_open(tern__json_reader *r, const char *text, size_t len, tern_status *err);
+/* Frees what was parsed; strings that were handed out are gone. The fault's code, or TERN_OK. */
+tern_code tern__json_close(tern__json_reader *r);
+
+/* A fault of field `key` of the object that is being read (NULL: of that itself). */
+void tern__json_fault(tern__json_reader *r, const char *key, const char *fmt, ...)
+    TERN_PRINTF(3, 4);
+void tern__json_out_of_memory(tern__json_reader *r);
+
+/* Goes to a field or an element for what is read next, and back to where it was. */
+size_t tern__json_enter(tern__json_reader *r, const char *key);
+size_t tern__json_enter_at(tern__json_reader *r, size_t index);
+void tern__json_leave(tern__json_reader *r, size_t before);
+
+/* Whether the field is there, and not null. */
+bool tern__json_has(const tern__json_reader *r, tern__json *obj, const char *key);
+/* A field that must be an object, or an array, if it is there. NULL: it is not. */
+tern__json *tern__json_object_of(tern__json_reader *r, tern__json *obj, const char *key);
+tern__json *tern__json_array_of(tern__json_reader *r, tern__json *obj, const char *key);
+/* Elements of an array, 0 for NULL; one of them, which must be an object. */
+size_t tern__json_len(tern__json *array);
+tern__json *tern__json_element(tern__json_reader *r, tern__json *array, size_t index);
+/* The key of an object's only field; NULL: it has another number of fields. */
+const char *tern__json_only_key(tern__json *obj);
+
+bool tern__json_bool(tern__json_reader *r, tern__json *obj, const char *key, bool dflt);
+/* "" and absent are the same in proto3: NULL is never returned. Borrowed until close. */
+const char *tern__json_string(tern__json_reader *r, tern__json *obj, const char *key);
+/* A whole number, in digits or in a string of them. */
+int64_t tern__json_int(tern__json_reader *r, tern__json *obj, const char *key,
+                       tern__json_bounds bounds);
+double tern__json_real(tern__json_reader *r, tern__json *obj, const char *key,
+                       tern__json_real_bounds bounds);
+/* "1.5s", as ns; what does not fit is INT64_MAX. Bounds are ns, too. */
+int64_t tern__json_duration(tern__json_reader *r, tern__json *obj, const char *key,
+                            tern__json_bounds bounds);
+/* An array of codes, by number or by name. */
+tern__code_set tern__json_codes(tern__json_reader *r, tern__json *obj, const char *key,
+                                bool required);
+
+#endif

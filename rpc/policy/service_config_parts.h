@@ -1,0 +1,20 @@
+/* What the files service_config_*.c share. Each reads its part of the JSON; faults stay in the
+ * reader (service_config_json.h), where the whole is checked once. */
+#ifndef TERN__POLICY_SERVICE_CONFIG_PARTS_H
+#define TERN__POLICY_SERVICE_CONFIG_PARTS_H
+
+#include "policy/service_config.h"
+#include "policy/service_config_json.h"
+
+/* methodConfig of the root. */
+void tern__service_config_read_methods(tern__service_config *c, tern__json_reader *r,
+                                       tern__json *root);
+/* loadBalancingConfig, or the older loadBalancingPolicy, of the root. */
+void tern__service_config_read_lb(tern__service_config *c, tern__json_reader *r, tern__json *root);
+/* "tern" of the root, and that of a method config. */
+void tern__service_config_read_tern(tern__service_config *c, tern__json_reader *r,
+                                    tern__json *root);
+void tern__service_config_read_guard(tern__config_guard *ret, tern__json_reader *r,
+                                     tern__json *obj);
+
+#endif
