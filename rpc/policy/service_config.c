@@ -1,8 +1,9 @@
 /* See service_config.h. What a config says of the channel as a whole is read here, entries of
- * methodConfig in service_config_methods.c, balancing in service_config_lb.c, and the block "tern"
- * in service_config_tern.c. Fields that are not known are ignored, so that one config serves
- * clients of all ages; one that is known and wrong makes the whole config invalid (A21), because
- * half of what its author meant may be worse than the config before.
+ * methodConfig in service_config_methods.c, balancing in service_config_lb.c, the block "tern" in
+ * service_config_tern.c, and choices among configs in service_config_choice.c. Fields that are not
+ * known are ignored, so that one config serves clients of all ages; one that is known and wrong
+ * makes the whole config invalid (A21), because half of what its author meant may be worse than the
+ * config before.
  *
  * Everything lies in one arena, names included, and nothing of the JSON is kept. No channel takes a
  * service config yet. */
@@ -79,31 +80,52 @@ static void free_config(tern__service_config *c)
     free(c);
 }
 
-tern_code tern__service_config_parse(const char *text, size_t len, tern__service_config **ret,
-                                     tern_status *reterr)
+static tern__service_config *read_config(tern__json_reader *r, tern__json *root)
 {
-    tern__json_reader r;
-    tern__json *root = tern__json_open(&r, text, len, reterr);
-    tern__service_config *c = root ? calloc(1, sizeof *c) : NULL;
-    if (root && !c)
-        tern__json_out_of_memory(&r);
-    if (c) {
-        c->refs = 1;
-        tern__arena_init(&c->arena, NULL, 0, 0);
-        read_throttling(c, &r, root);
-        read_health_check(c, &r, root);
-        read_scaling(c, &r, root);
-        tern__service_config_read_tern(c, &r, root); /* before the methods, which begin with it */
-        tern__service_config_read_lb(c, &r, root);
-        tern__service_config_read_methods(c, &r, root);
-        fill_breakers(c);
+    tern__service_config *c = calloc(1, sizeof *c);
+    if (!c) {
+        tern__json_out_of_memory(r);
+        return NULL;
     }
-    tern_code code = tern__json_close(&r);
+    c->refs = 1;
+    tern__arena_init(&c->arena, NULL, 0, 0);
+    read_throttling(c, r, root);
+    read_health_check(c, r, root);
+    read_scaling(c, r, root);
+    tern__service_config_read_tern(c, r, root); /* before the methods, which begin with it */
+    tern__service_config_read_lb(c, r, root);
+    tern__service_config_read_methods(c, r, root);
+    fill_breakers(c);
+    return c;
+}
+
+/* `root` NULL: there is no config to read, for a fault or not. */
+static tern_code read_and_close(tern__json_reader *r, tern__json *root, tern__service_config **ret)
+{
+    tern__service_config *c = root ? read_config(r, root) : NULL;
+    tern_code code = tern__json_close(r);
     if (code == TERN_OK)
         *ret = c;
     else if (c)
         free_config(c);
     return code;
+}
+
+tern_code tern__service_config_parse(const char *text, size_t len, tern__service_config **ret,
+                                     tern_status *reterr)
+{
+    tern__json_reader r;
+    tern__json *root = tern__json_open(&r, text, len, reterr);
+    return read_and_close(&r, root, ret);
+}
+
+tern_code tern__service_config_choose(const char *text, size_t len, const tern__config_client *who,
+                                      tern__service_config **ret, tern_status *reterr)
+{
+    tern__json_reader r;
+    tern__json *choices = tern__json_open_array(&r, text, len, reterr);
+    tern__json *root = choices ? tern__service_config_choice(&r, choices, who) : NULL;
+    return read_and_close(&r, root, ret);
 }
 
 tern__service_config *tern__service_config_ref(tern__service_config *c)

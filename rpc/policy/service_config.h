@@ -73,6 +73,14 @@ typedef struct tern__service_config {
  * and what. RESOURCE_EXHAUSTED: out of memory. */
 tern_code tern__service_config_parse(const char *text, size_t len, tern__service_config **ret,
                                      tern_status *reterr);
+/* The same from a list of choices, as DNS has it (A2, "Canarying Changes"): the first choice whose
+ * criteria all match is taken. TERN_OK with *ret NULL: none does, the client's default holds. */
+typedef struct tern__config_client {
+    const char *hostname; /* of the system; NULL: matches no list of names */
+    uint32_t draw;        /* 0 .. 99, drawn once by the client, against percentages */
+} tern__config_client;
+tern_code tern__service_config_choose(const char *text, size_t len, const tern__config_client *who,
+                                      tern__service_config **ret, tern_status *reterr);
 /* The count is plain: its owner's lock guards it. NULL is fine. */
 tern__service_config *tern__service_config_ref(tern__service_config *c);
 void tern__service_config_unref(tern__service_config *c);

@@ -185,7 +185,8 @@ static json_t *parse(const char *text, size_t len, json_error_t *e)
     return NULL;
 }
 
-tern__json *tern__json_open(tern__json_reader *r, const char *text, size_t len, tern_status *err)
+/* The root, of whatever kind. */
+static tern__json *open_any(tern__json_reader *r, const char *text, size_t len, tern_status *err)
 {
     *r = (tern__json_reader){ .err = err };
     if (len > TERN_LIMIT_SERVICE_CONFIG_BYTES) {
@@ -202,16 +203,28 @@ tern__json *tern__json_open(tern__json_reader *r, const char *text, size_t len, 
     }
     json_error_t e;
     r->root = parse(text, len, &e);
-    if (!r->root) {
+    if (!r->root)
         parse_failed(r, text, len);
-        return NULL;
-    }
-    tern__json *document = json_array_get(r->root, 1);
-    if (!json_is_object(document)) {
-        tern__json_fault(r, NULL, "a service config must be a JSON object");
-        return NULL;
-    }
-    return document;
+    return json_array_get(r->root, 1);
+}
+
+tern__json *tern__json_open(tern__json_reader *r, const char *text, size_t len, tern_status *err)
+{
+    tern__json *document = open_any(r, text, len, err);
+    if (!document || json_is_object(document))
+        return document;
+    tern__json_fault(r, NULL, "a service config must be a JSON object");
+    return NULL;
+}
+
+tern__json *tern__json_open_array(tern__json_reader *r, const char *text, size_t len,
+                                  tern_status *err)
+{
+    tern__json *document = open_any(r, text, len, err);
+    if (!document || json_is_array(document))
+        return document;
+    tern__json_fault(r, NULL, "choices of service configs must be a JSON array");
+    return NULL;
 }
 
 tern_code tern__json_close(tern__json_reader *r)
@@ -273,6 +286,28 @@ tern__json *tern__json_element(tern__json_reader *r, tern__json *array, size_t i
         return v;
     tern__json_fault(r, NULL, "must be an object");
     return NULL;
+}
+
+const char *tern__json_string_at(tern__json_reader *r, tern__json *array, size_t index)
+{
+    tern__json *v = r->code == TERN_OK ? json_array_get(array, index) : NULL;
+    if (v && !json_is_string(v))
+        tern__json_fault(r, NULL, "must be a string");
+    return json_is_string(v) ? json_string_value(v) : "";
+}
+
+void tern__json_no_others(tern__json_reader *r, tern__json *obj, const char *const names[])
+{
+    char shown[QUOTE_BYTES + 4];
+    for (void *at = json_object_iter(obj); at; at = json_object_iter_next(obj, at)) {
+        const char *key = json_object_iter_key(at);
+        size_t i = 0;
+        while (names[i] && strcmp(names[i], key) != 0)
+            i++;
+        if (!names[i])
+            tern__json_fault(r, NULL, "\"%s\" is none of its fields",
+                             quote(key, QUOTE_BYTES, shown));
+    }
 }
 
 const char *tern__json_only_key(tern__json *obj)

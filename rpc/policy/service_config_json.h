@@ -43,8 +43,10 @@ typedef struct tern__json_real_bounds {
 } tern__json_real_bounds;
 
 /* Parses text[0..len). NULL: a fault, which is in *err (may be NULL) already; the reader must be
- * closed all the same. The root is an object. */
+ * closed all the same. The root is an object, or an array. */
 tern__json *tern__json_open(tern__json_reader *r, const char *text, size_t len, tern_status *err);
+tern__json *tern__json_open_array(tern__json_reader *r, const char *text, size_t len,
+                                  tern_status *err);
 /* Frees what was parsed; strings that were handed out are gone. The fault's code, or TERN_OK. */
 tern_code tern__json_close(tern__json_reader *r);
 
@@ -63,11 +65,14 @@ bool tern__json_has(const tern__json_reader *r, tern__json *obj, const char *key
 /* A field that must be an object, or an array, if it is there. NULL: it is not. */
 tern__json *tern__json_object_of(tern__json_reader *r, tern__json *obj, const char *key);
 tern__json *tern__json_array_of(tern__json_reader *r, tern__json *obj, const char *key);
-/* Elements of an array, 0 for NULL; one of them, which must be an object. */
+/* Elements of an array, 0 for NULL; one of them, which must be an object, or a string. */
 size_t tern__json_len(tern__json *array);
 tern__json *tern__json_element(tern__json_reader *r, tern__json *array, size_t index);
+const char *tern__json_string_at(tern__json_reader *r, tern__json *array, size_t index);
 /* The key of an object's only field; NULL: it has another number of fields. */
 const char *tern__json_only_key(tern__json *obj);
+/* A fault if the object has a field that is not among the names, whose list ends with NULL. */
+void tern__json_no_others(tern__json_reader *r, tern__json *obj, const char *const names[]);
 
 bool tern__json_bool(tern__json_reader *r, tern__json *obj, const char *key, bool dflt);
 /* "" and absent are the same in proto3: NULL is never returned. Borrowed until close. */

@@ -6,6 +6,11 @@
 #include "policy/service_config.h"
 #include "policy/service_config_json.h"
 
+/* The config of the first choice that matches, whose place the reader has gone to; NULL: none does,
+ * or there was a fault. */
+tern__json *tern__service_config_choice(tern__json_reader *r, tern__json *choices,
+                                        const tern__config_client *who);
+
 /* methodConfig of the root. */
 void tern__service_config_read_methods(tern__service_config *c, tern__json_reader *r,
                                        tern__json *root);

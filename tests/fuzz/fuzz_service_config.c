@@ -1,4 +1,5 @@
-/* Fuzz target for service configs: the whole input is the text of one.
+/* Fuzz target for service configs: the whole input is the text of one, or, if it begins with '[',
+ * of choices among several.
  *
  * What was accepted must be within the bounds that its users rely on, and every method that it
  * names must be found. What was refused must say why. A breach is an abort.
@@ -118,13 +119,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     tern__service_config *c = NULL;
     tern_status st = { .code = TERN_OK };
-    tern_code code = tern__service_config_parse(text, size, &c, &st);
+    const tern__config_client who = { "host1", 50 };
+    bool choices = size > 0 && text[0] == '[';
+    tern_code code = choices ? tern__service_config_choose(text, size, &who, &c, &st)
+                             : tern__service_config_parse(text, size, &c, &st);
     free(text); /* nothing of it is kept */
     MUST(code == TERN_OK || code == TERN_INVALID_ARGUMENT);
-    if (code == TERN_OK) {
+    MUST(code != TERN_OK || c || choices);
+    if (code == TERN_OK && c) {
         check_config(c);
         tern__service_config_unref(c);
-    } else {
+    } else if (code != TERN_OK) {
         MUST(!c && st.code == code && strlen(st.message) > 10);
         for (const char *m = st.message; *m; m++)
             MUST((unsigned char)*m >= 0x20 && *m != 0x7f);

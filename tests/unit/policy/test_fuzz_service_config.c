@@ -31,6 +31,10 @@ static const char *const full =
     "\"backoffMultiplier\":2,\"retryableStatusCodes\":[\"UNAVAILABLE\",10]}},"
     "{\"name\":[{}],\"hedgingPolicy\":{\"maxAttempts\":4,\"hedgingDelay\":\"0.5s\"}}]}";
 
+static const char *const choices_begin =
+    "[{\"percentage\":0,\"clientLanguage\":[\"java\"],\"serviceConfig\":{}},"
+    "{\"percentage\":51,\"clientHostname\":[\"host1\"],\"serviceConfig\":";
+
 static void test_random(void **state)
 {
     (void)state;
@@ -117,8 +121,9 @@ static void test_mutated(void **state)
     tern__rng rng;
     tern__rng_seed(&rng, 43);
     for (int i = 0; i < RUNS; i++) {
-        size_t len = strlen(full);
-        memcpy(input, full, len);
+        bool choices = tern__rng_below(&rng, 4) == 0;
+        size_t len = (size_t)snprintf((char *)input, sizeof input, "%s%s%s",
+                                      choices ? choices_begin : "", full, choices ? "}]" : "");
         for (uint32_t times = tern__rng_below(&rng, 4); times > 0; times--) {
             size_t at = tern__rng_below(&rng, (uint32_t)len), piece = tern__rng_below(&rng, 12);
             uint32_t what = tern__rng_below(&rng, 4);
