@@ -309,8 +309,8 @@ static void count_probe(tern__breaker *b, int64_t now, tern_code code, bool slow
                        tern__code_label(code));
     } else if (slow) {
         open_breaker(b, now, change);
-        (void)snprintf(change->reason, sizeof(change->reason),
-                       "a probe call took more than %u ms", b->opt.slow_call_ms);
+        (void)snprintf(change->reason, sizeof(change->reason), "a probe call took more than %u ms",
+                       b->opt.slow_call_ms);
     } else if (++b->probes_ok >= b->opt.probes_needed) {
         close_breaker(b, change);
     }
@@ -330,9 +330,10 @@ static bool leave(tern__breaker *b, tern__breaker_ticket t)
     return true;
 }
 
+/* One that began at TERN__TIME_NEVER never is. */
 static bool was_slow(const tern__breaker *b, int64_t now, tern__breaker_ticket t)
 {
-    return b->opt.slow_call_ms && t.began != TERN__TIME_NEVER &&
+    return b->opt.slow_call_ms &&
            now > tern__time_add(t.began, tern__ms_to_ns(b->opt.slow_call_ms));
 }
 

@@ -167,6 +167,40 @@ static void gradient_sees_a_queue(void **state)
     assert_true(c.limit < before);
 }
 
+/* A limit that nobody comes near stays, however good or bad the latency is; also when it was used
+ * before. */
+static void gradient_needs_use(void **state)
+{
+    (void)state;
+    start(defaults(TERN__CONCURRENCY_GRADIENT));
+    int64_t now = window_of(0, 10 * MS, TERN__CONCURRENCY_SERVED);
+    while (c.in_flight)
+        tern__concurrency_leave(&c, now, now, TERN__CONCURRENCY_NO_SAMPLE);
+    double before = 0;
+    for (int i = 0; i < 400; i++) {
+        if (i == 20) /* the window that was under way has passed */
+            before = c.limit;
+        assert_true(tern__concurrency_enter(&c, false));
+        now += 10 * MS;
+        tern__concurrency_leave(&c, now, now - (i % 3) * 50 * MS, TERN__CONCURRENCY_SERVED);
+    }
+    is_about(c.limit, before);
+}
+
+/* After a long time of load its latency is the average; when it is over, so is that, soon. */
+static void gradient_forgets_load(void **state)
+{
+    (void)state;
+    start(defaults(TERN__CONCURRENCY_GRADIENT));
+    int64_t now = 0;
+    for (int i = 0; i < 2000; i++)
+        now = window_of(now, 100 * MS, TERN__CONCURRENCY_SERVED);
+    assert_true(c.average > 99.0 * (double)MS);
+    for (int i = 0; i < 50; i++)
+        now = window_of(now, 10 * MS, TERN__CONCURRENCY_SERVED);
+    assert_true(c.average < 21.0 * (double)MS);
+}
+
 /* --- a server of known capacity --------------------------------------------------------------- */
 
 /* Calls that come at `rate` a second to a server that works on 50 at once, 10 ms each, and queues
@@ -281,7 +315,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_limit_holds),          cmocka_unit_test(aimd_grows_by_one_a_round),
         cmocka_unit_test(aimd_cuts_once_a_round),   cmocka_unit_test(gradient_grows_by_the_queue),
-        cmocka_unit_test(gradient_sees_a_queue),    cmocka_unit_test(overload_does_not_queue),
+        cmocka_unit_test(gradient_sees_a_queue),    cmocka_unit_test(gradient_needs_use),
+        cmocka_unit_test(gradient_forgets_load),    cmocka_unit_test(overload_does_not_queue),
         cmocka_unit_test(no_refusals_without_need), cmocka_unit_test(random_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

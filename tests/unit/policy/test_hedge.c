@@ -257,6 +257,13 @@ static void commitment(void **state)
     assert_int_equal(ends(5000 * MS, 0, TERN_OK), TERN__HEDGE_LATE);
     assert_int_equal(ends(5000 * MS, 1, TERN_UNAVAILABLE), TERN__HEDGE_FINAL); /* non-fatal, yet */
     assert_int_equal(cancel, 0);
+    /* The committed one is not sent again: what it was sent with is no longer kept. */
+    start(example(), NEVER);
+    sends(0, 0);
+    assert_int_equal(tern__hedge_commit(&h, 0), 0);
+    const tern__attempt_result refused = { .code = TERN_UNAVAILABLE, .fate = TERN__FATE_REFUSED };
+    assert_int_equal(tern__hedge_outcome(&h, 0, &refused, &throttle, 1, &cancel),
+                     TERN__HEDGE_FINAL);
     /* An outcome that says of itself that its headers had come. */
     start(example(), NEVER);
     sends(0, 0);

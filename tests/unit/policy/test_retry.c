@@ -545,6 +545,16 @@ static void random_policies(void **state)
                      p.max_attempts);
     }
     assert_true(repeated > 5000);
+    tern__retry_policy p = example();
+    p.max_attempts = 100;
+    call c;
+    policy_init(&c, p);
+    const tern__attempt_result r = { .code = TERN_UNAVAILABLE, .fate = TERN__FATE_ANSWERED };
+    for (uint32_t i = 1; i < TERN_LIMIT_ATTEMPTS; i++)
+        assert_int_equal(
+            tern__retry_decide(&c.retry, &r, NULL, 0, TERN__TIME_NEVER, &rng, &c.delay), AFTER);
+    assert_int_equal(tern__retry_decide(&c.retry, &r, NULL, 0, TERN__TIME_NEVER, &rng, &c.delay),
+                     STOP);
 }
 
 /* --- options and histories -------------------------------------------------------------------- */
