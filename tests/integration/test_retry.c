@@ -413,6 +413,26 @@ static void test_breaker(void **state)
     end();
 }
 
+/* Everything is answered, and too late: the rate of slow calls opens it. */
+static void test_breaker_and_slow_calls(void **state)
+{
+    (void)state;
+    probe_server p;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    probe_start(&p, NULL, "ipv4:127.0.0.1:0");
+    opts.breaker.slow_call_ms = 5;
+    opts.breaker.window_calls_min = 3;
+    channel = probe_channel_with(p.target, &opts);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(probe_sleep(channel, NULL, 20, NULL, &st), TERN_OK);
+    tern_channel_stats_get(channel, &stats);
+    assert_int_equal(stats.breaker, TERN_BREAKER_OPEN);
+    assert_int_equal(probe_echo(channel, NULL, "refused", &st), TERN_UNAVAILABLE);
+    assert_non_null(strstr(st.message, "is open"));
+    tern_channel_free(channel);
+    probe_stop(&p, 1000);
+}
+
 /* --- with a real server ----------------------------------------------------------------------- */
 
 /* Answers that are too long for the caller say nothing of the server: no breaker opens. */
@@ -488,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_answer_before_the_request_is_out),
         cmocka_unit_test(test_breaker),
         cmocka_unit_test(test_own_limits),
+        cmocka_unit_test(test_breaker_and_slow_calls),
         cmocka_unit_test(test_real_server),
     };
     return cmocka_run_group_tests_name("retry", tests, NULL, NULL);

@@ -202,6 +202,33 @@ static void test_status_after_messages(void **state)
     assert_string_equal(st.message, "after 5");
 }
 
+/* Streams last as long as they last: a breaker that opens on slow calls does not count them. */
+static void test_long_streams_are_not_slow(void **state)
+{
+    tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
+    tern_channel *plain = channel;
+    tern_channel_stats stats;
+    tern_status st;
+    (void)state;
+    options.breaker.slow_call_ms = 1;
+    options.breaker.slow_call_percent = 1;
+    options.breaker.window_calls_min = 1;
+    channel = probe_channel_with(tern_channel_target(plain), &options);
+    for (int i = 0; i < 3; i++) {
+        tests_v1_probe_count_call call;
+        const number *n;
+        open_count(1, TERN_OK, &call);
+        probe_sleep_ms(10);
+        assert_true(tests_v1_probe_count_recv(&call, &n));
+        if (tests_v1_probe_count_finish(&call, &st))
+            fail_msg("count: %s", st.message);
+    }
+    tern_channel_stats_get(channel, &stats);
+    assert_int_equal(stats.breaker, TERN_BREAKER_CLOSED);
+    tern_channel_free(channel);
+    channel = plain;
+}
+
 /* What is not received any more ends the call at both ends. */
 static void test_leaving_early(void **state)
 {
@@ -406,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unary, setup, teardown),
         cmocka_unit_test_setup_teardown(test_server_streaming, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status_after_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_streams_are_not_slow, setup, teardown),
         cmocka_unit_test_setup_teardown(test_leaving_early, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deferred, setup, teardown),
