@@ -71,6 +71,15 @@ void tern__call_free(tern_server_call *call)
     tern__pool_free(&l->pool, call);
 }
 
+/* It is not to be run any more. A call that is to be resumed is: what it holds must be freed. */
+static void unqueue(tern_server_call *call)
+{
+    if (!call->queued || call->running)
+        return;
+    tern__list_remove(&call->node);
+    call->queued = false;
+}
+
 /* The stream is gone; the call goes too unless a handler has it. */
 static void call_detach(tern_server_call *call)
 {
@@ -79,13 +88,14 @@ static void call_detach(tern_server_call *call)
         tern__lifetime_rest(call->conn);
     call->h2.id = 0;
     /* The context first: who returns from a wait finds the reason in it. */
-    if (call->running && !call->answered)
+    if (call->running)
         tern_context_cancel(&call->context);
     if (call->stream)
         tern__server_stream_stop(call);
     call->conn = NULL;
     if (call->running) {
-        tern__list_remove(&call->node);
+        if (!call->queued)
+            tern__list_remove(&call->node);
         tern__heap_remove(&call->loop->deadlines, &call->timer);
     } else {
         tern__call_free(call);
@@ -94,6 +104,10 @@ static void call_detach(tern_server_call *call)
 
 void tern__conn_complete(tern_server_call *call)
 {
+    if (call->stream && call->stream->resume) {
+        tern__server_stream_park(call);
+        return;
+    }
     call->running = false;
     call->loop->n_running--;
     if (call->stream)
@@ -124,10 +138,7 @@ void tern__call_break(tern_server_call *call, tern_code code, const char *why)
         tern_context_cancel(&call->context);
     if (call->stream)
         tern__server_stream_stop(call);
-    if (call->queued) {
-        tern__list_remove(&call->node);
-        call->queued = false;
-    }
+    unqueue(call);
 }
 
 void tern__call_expired(tern_server_call *call)
@@ -205,10 +216,7 @@ static void on_close(void *ctx, tern__h2_stream *s, uint32_t error)
     (void)ctx;
     (void)error;
     tern_server_call *call = of(s);
-    if (call->queued) {
-        tern__list_remove(&call->node);
-        call->queued = false;
-    }
+    unqueue(call);
     call_detach(call);
 }
 
@@ -292,10 +300,7 @@ static void drop_calls(tern__conn *c)
 {
     while (!tern__list_empty(&c->calls)) {
         tern_server_call *call = TERN__CONTAINER(c->calls.next, tern_server_call, conn_node);
-        if (call->queued) {
-            tern__list_remove(&call->node);
-            call->queued = false;
-        }
+        unqueue(call);
         call_detach(call);
     }
 }
@@ -388,13 +393,18 @@ static void give_buffer_back(tern__conn *c)
     c->out = (tern__buf){ 0 };
 }
 
-/* All is written: the socket is watched for reading only. */
+/* All is written: the socket is watched for reading only, and parked calls may send again. */
 static void flows(tern__conn *c)
 {
     if (!c->want_out)
         return;
     tern__lifetime_flows(c);
     set_interest(c, false, false);
+    for (tern__list *n = c->calls.next; n != &c->calls; n = n->next) {
+        tern_server_call *call = TERN__CONTAINER(n, tern_server_call, conn_node);
+        if (call->stream)
+            tern__server_stream_try_resume(call);
+    }
 }
 
 /* Before the TLS handshake is over only its own records leave; the session's frames stay where they

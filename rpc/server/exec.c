@@ -17,6 +17,7 @@
 #include "server/intercept.h"
 #include "server/loop.h"
 #include "server/server.h"
+#include "server/stream.h"
 
 /* The watchdog looks this often: a handler seen at two looks has run for one to two periods. */
 #define WATCHDOG_NS (TERN_LIMIT_SLOW_HANDLER_US * TERN__NS_PER_US / 2)
@@ -115,12 +116,19 @@ static void orphan(tern__loop *l)
 
 /* --- handlers --------------------------------------------------------------------------------- */
 
-/* Runs the handler and its conclusion; false when the call is deferred and somebody else completes
- * it. */
-static bool run_handler(tern_server_call *call)
+/* What goes on with a parked call. */
+static tern_code resume(tern_server_call *call)
+{
+    tern_server_resume fn = call->stream->resume;
+    call->stream->resume = NULL;
+    return fn(call->stream->resume_ctx, call);
+}
+
+static tern_code handle(tern_server_call *call)
 {
     const tern__server_method *m = call->method;
-    tern__exec *e = call->stream ? &call->loop->server->exec : NULL;
+    if (call->stream && call->stream->resume)
+        return resume(call);
     tern_code code = tern_context_error(&call->context);
     if (code != TERN_OK)
         code = tern_server_call_fail(call, code, "the deadline passed before the handler ran");
@@ -130,8 +138,21 @@ static bool run_handler(tern_server_call *call)
         code = tern__server_intercept_begin(call);
     if (code == TERN_OK)
         code = m->handler(m->self, call);
-    if (e)
-        atomic_fetch_sub(&e->n_streams, 1);
+    return code;
+}
+
+/* Runs the handler and its conclusion; false when the call is deferred and somebody else completes
+ * it. A call that is to be parked has no conclusion yet. */
+static bool run_handler(tern_server_call *call)
+{
+    tern_code code = handle(call);
+    if (call->stream) {
+        atomic_fetch_sub(&call->loop->server->exec.n_streams, 1);
+        if (call->stream->told_over)
+            call->stream->resume = NULL;
+        if (call->stream->resume)
+            return true;
+    }
     if (call->deferred)
         return atomic_fetch_or(&call->deferral, TERN__CALL_RETURNED) & TERN__CALL_FINISHED;
     tern__server_call_conclude(call, code);
@@ -277,7 +298,8 @@ static void run_pooled(tern__loop *l, tern_server_call *call)
 {
     tern__exec *e = &l->server->exec;
     pthread_mutex_lock(&e->lock);
-    bool room = e->n_calls < e->calls_max;
+    bool resumed = call->stream && call->stream->resume; /* it has been let in already */
+    bool room = resumed || e->n_calls < e->calls_max;
     if (room) {
         tern__list_append(&e->calls, &call->pool_node);
         e->n_calls++;
@@ -292,16 +314,19 @@ static void run_pooled(tern__loop *l, tern_server_call *call)
 
 bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
 {
+    bool resumed = call->running;
+    if (!resumed)
+        l->n_running++;
     call->running = true;
-    l->n_running++;
     l->talks_to = NULL;
     /* A handler that goes on without the loop is watched by the deadline timer: whoever owns the
      * loop then arms it. One that ends here takes it off the list again. */
-    if (call->timeout > 0)
+    if (call->timeout > 0 && call->conn && !call->answered)
         tern__list_append(&l->unarmed, &call->node);
     if (call->stream) {
         tern__exec *e = &l->server->exec;
-        if (atomic_fetch_add(&e->n_streams, 1) >= e->streams_max) {
+        if (atomic_fetch_add(&e->n_streams, 1) >= e->streams_max &&
+            !resumed) {
             atomic_fetch_sub(&e->n_streams, 1);
             refuse(call, "too many streams are being served (handler_threads_max)");
             return true;

@@ -393,8 +393,9 @@ bool tern__loop_drive(tern__loop *l, bool (*until)(void *ctx), void *ctx)
  * going on lately, its thread takes over, so that what comes need not be handed on. */
 static bool give_away(tern__loop *l)
 {
-    return l->n_running == 1 && l->talks_to && l->talks_to->running && l->talks >= TALKS_TO_GIVE &&
-           tern__list_empty(&l->ready) && tern__server_stream_give_loop(l->talks_to);
+    return l->n_running - l->n_parked == 1 && l->talks_to && l->talks_to->running &&
+           l->talks >= TALKS_TO_GIVE && tern__list_empty(&l->ready) &&
+           tern__server_stream_give_loop(l->talks_to);
 }
 
 bool tern__loop_run(tern__loop *l)

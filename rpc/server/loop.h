@@ -34,6 +34,7 @@ typedef struct tern__loop {
     tern__list unarmed; /* calls with a deadline that is not in the heap yet */
     uint32_t n_conns;
     uint32_t n_running; /* handlers under way */
+    uint32_t n_parked;  /* of these: without a thread (tern_server_call_park) */
     tern_server_call *talks_to; /* the stream that had the last event, NULL when another call was */
     uint64_t talks;             /* dispatched since; how many it had in a row */
     bool draining;      /* seen and begun */

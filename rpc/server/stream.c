@@ -2,6 +2,7 @@
  * Nothing here touches connection or session: these are the loop's. */
 #include "server/stream.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -393,6 +394,22 @@ bool tern_server_call_send_headers(tern_server_call *call)
     st->head_wanted = true;
     post_and_unlock(call);
     return true;
+}
+
+/* --- parking ---------------------------------------------------------------------------------- */
+
+void tern_server_call_park(tern_server_call *call, tern_server_resume resume, void *ctx)
+{
+    assert(call->stream && call->stream->sends && !call->stream->receives);
+    call->stream->resume = resume;
+    call->stream->resume_ctx = ctx;
+}
+
+void tern_server_call_wake(tern_server_call *call)
+{
+    pthread_mutex_lock(&call->stream->lock);
+    call->stream->wake_wanted = true;
+    post_and_unlock(call);
 }
 
 /* --- what goes with a stream ------------------------------------------------------------------ */

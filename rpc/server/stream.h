@@ -20,7 +20,12 @@
  * what it sends leaves when it blocks, returns, has collected TERN__STREAM_BATCH_BYTES, or loses
  * the loop, in one write. A handler that has to wait drives its own loop while nothing else is to
  * be run there (exec.h), and gets a lost one back when it is the only one that is talked to: a lone
- * stream costs no switch of threads. */
+ * stream costs no switch of threads.
+ *
+ * A call that only sends can be parked (tern_server_call_park): its handler returns, and the loop
+ * runs what goes on with it, as it runs a handler, when somebody has woken it and all that it sent
+ * has left, or when the call is over. A parked call counts as running: it lives on without its
+ * stream, until it was told. */
 #ifndef TERN__SERVER_STREAM_H
 #define TERN__SERVER_STREAM_H
 
@@ -62,12 +67,18 @@ typedef struct tern__server_stream {
     bool over;            /* nothing is received or sent any more */
     bool head_wanted;     /* the response's headers may go */
     bool posted;          /* the loop has been told */
+    bool wake_wanted;     /* tern_server_call_wake() since the handler ran last */
     pthread_cond_t *adopter; /* where a thread sleeps that can take the loop; NULL: none */
     bool adopted;         /* it was given the loop */
     tern_code verdict;    /* why the runtime ends the call, OK: it does not */
     char why[TERN__STREAM_WHY_MAX];
 
     tern_server_call *next_posted; /* in the loop's stack of posted calls */
+
+    /* the handler's own, and the loop's while it is parked */
+    tern_server_resume resume; /* what goes on with the call, NULL: it is not to be parked */
+    void *resume_ctx;
+    bool told_over;       /* it runs because the call is over: it is not parked again */
 
     /* the receiver's own */
     tern__inbound inbound;
@@ -88,6 +99,7 @@ typedef struct tern__server_stream {
     /* the loop's own */
     bool begun;           /* the headers are submitted */
     bool ending;          /* the trailers are known; they follow what is left */
+    bool parked;          /* no thread has it: the loop resumes it */
     size_t held;          /* bytes the session holds for us (tern__h2_hold) */
     tern__buf sending;
     size_t piece;         /* of it, with the session */
@@ -112,6 +124,10 @@ void tern__server_stream_stop(tern_server_call *call);
 void tern__server_stream_service(tern_server_call *call);
 /* Gives the loop to the call's handler, if that waits and can drive it. */
 bool tern__server_stream_give_loop(tern_server_call *call);
+/* The handler has returned and left the call to be resumed. */
+void tern__server_stream_park(tern_server_call *call);
+/* Resumes a parked call if there is a reason to. */
+void tern__server_stream_try_resume(tern_server_call *call);
 /* What the session had has left (on_sent). */
 void tern__server_stream_sent(tern_server_call *call);
 /* The trailers (borrowed until the stream is closed), behind all that is left to send. */

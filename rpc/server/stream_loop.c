@@ -47,7 +47,7 @@ void tern__server_stream_free(tern__server_stream *st)
 static void note_talk(tern_server_call *call)
 {
     tern__loop *l = call->loop;
-    if (!call->running)
+    if (!call->running || call->stream->parked)
         return;
     if (l->talks_to != call) {
         l->talks_to = call;
@@ -67,6 +67,36 @@ bool tern__server_stream_give_loop(tern_server_call *call)
     }
     pthread_mutex_unlock(&st->lock);
     return given;
+}
+
+/* --- parked calls ----------------------------------------------------------------------------- */
+
+void tern__server_stream_park(tern_server_call *call)
+{
+    call->stream->parked = true;
+    call->loop->n_parked++;
+    tern__server_stream_try_resume(call);
+}
+
+void tern__server_stream_try_resume(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    if (!st->parked)
+        return;
+    pthread_mutex_lock(&st->lock);
+    /* What the connection cannot get rid of counts as not left: a client that reads nothing gets
+     * the newest when it reads again. */
+    bool left = !st->out.len && !st->sending.len && !(call->conn && call->conn->want_out);
+    bool resumes = st->over || (st->wake_wanted && left);
+    if (resumes)
+        st->wake_wanted = false;
+    st->told_over = st->over;
+    pthread_mutex_unlock(&st->lock);
+    if (!resumes)
+        return;
+    st->parked = false;
+    call->loop->n_parked--;
+    tern__loop_ready(call->loop, call);
 }
 
 /* --- in --------------------------------------------------------------------------------------- */
@@ -131,6 +161,7 @@ void tern__server_stream_stop(tern_server_call *call)
     pthread_cond_signal(&st->sender);
     pthread_mutex_unlock(&st->lock);
     release(call, st->held);
+    tern__server_stream_try_resume(call);
 }
 
 /* --- out -------------------------------------------------------------------------------------- */
@@ -177,9 +208,10 @@ void tern__server_stream_sent(tern_server_call *call)
         return;
     note_talk(call);
     pump(call);
+    tern__server_stream_try_resume(call);
 }
 
-void tern__server_stream_service(tern_server_call *call)
+static void service(tern_server_call *call)
 {
     tern__server_stream *st = call->stream;
     pthread_mutex_lock(&st->lock);
@@ -202,6 +234,12 @@ void tern__server_stream_service(tern_server_call *call)
         return;
     pump(call);
     tern__loop_dirty(call->loop, call->conn);
+}
+
+void tern__server_stream_service(tern_server_call *call)
+{
+    service(call);
+    tern__server_stream_try_resume(call);
 }
 
 void tern__server_stream_finish(tern_server_call *call, const tern__h2_field *trailers, uint32_t n)

@@ -105,10 +105,12 @@ static const tern__h2_events events = {
     .on_goaway = on_goaway,
 };
 
-void h2peer_connect(h2peer *p, uint16_t port)
+void h2peer_connect(h2peer *p, uint16_t port) { h2peer_connect_wide(p, port, WINDOW_BYTES); }
+
+void h2peer_connect_wide(h2peer *p, uint16_t port, uint32_t window_bytes)
 {
-    static const tern__h2_options opt = { .stream_window_bytes = WINDOW_BYTES,
-                                          .connection_window_bytes = WINDOW_BYTES };
+    const tern__h2_options opt = { .stream_window_bytes = window_bytes,
+                                   .connection_window_bytes = window_bytes };
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(port) };
     int one = 1;
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -33,6 +33,8 @@ typedef struct h2peer {
 } h2peer;
 
 void h2peer_connect(h2peer *p, uint16_t port);
+/* The same with windows of another size, at least 65,535. */
+void h2peer_connect_wide(h2peer *p, uint16_t port, uint32_t window_bytes);
 /* Closes without a word. Fine when closed already. */
 void h2peer_close(h2peer *p);
 

@@ -210,6 +210,26 @@ TERN_API bool tern_server_call_send(tern_server_call *call, const void *message,
 /* Sends the headers with the initial metadata before there is a message. False as above. */
 TERN_API bool tern_server_call_send_headers(tern_server_call *call);
 
+/* --- streams without a thread ----------------------------------------------------------------- */
+
+/* How a parked call goes on; runs where and as its handler did. Its code ends the call, unless it
+ * parks the call again. */
+typedef tern_code (*tern_server_resume)(void *ctx, tern_server_call *call);
+
+/* Of a server-streaming method, before its handler or a resume function returns: the call stays
+ * when the function has returned, whatever it returns, and holds no thread. `resume` runs
+ * - when tern_server_call_wake() was called since it (or the handler) began to run last, and all
+ *   that was sent has left for the client: what it sends then never waits, and never piles up;
+ * - when the call is over (tern_context_error() of its context tells), once: parking it again does
+ *   not help, and the call ends with the code that is returned.
+ * It never runs twice at once. */
+TERN_API void tern_server_call_park(tern_server_call *call, tern_server_resume resume, void *ctx);
+
+/* Has a parked call resumed. Any thread, also while its function still runs; several that come
+ * before it is resumed are one; never blocks. The call must not end meanwhile: hold the lock under
+ * which the resume function, before it ends the call, makes sure that nobody wakes it any more. */
+TERN_API void tern_server_call_wake(tern_server_call *call);
+
 /* Says that this thread is about to block (disk, lock, sleep), so that another one takes the event
  * loop over at once instead of after TERN_LIMIT_SLOW_HANDLER_US. Harmless outside handlers. Tern's
  * own blocking calls say it by themselves. */
