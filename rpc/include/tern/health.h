@@ -1,5 +1,6 @@
-/* The standard health service, grpc.health.v1.Health (grpc doc/health-checking.md): Check.
- * A server has it once tern_health_new() was called; a drain turns every service to NOT_SERVING. */
+/* The standard health service, grpc.health.v1.Health (grpc doc/health-checking.md): Check, List and
+ * Watch. A server has it once tern_health_new() was called; a drain turns every service to
+ * NOT_SERVING, tells that to the watchers and ends their streams. See docs/standard-services.md. */
 #ifndef TERN_HEALTH_H
 #define TERN_HEALTH_H
 
@@ -22,8 +23,9 @@ typedef struct tern_health tern_health;
 TERN_API tern_code tern_health_new(tern_server *srv, tern_health **ret, tern_status *reterr);
 TERN_API void tern_health_free(tern_health *health);
 
-/* Sets what Check answers for `service` ("" is the server as a whole). Any thread. Returns 0,
- * -ENOMEM, or -ENOSPC beyond TERN_LIMIT_HEALTH_SERVICES. */
+/* Sets the status of `service` ("" is the server as a whole), and tells those who watch it. Any
+ * thread; never waits for a watcher. Returns 0, -ENOMEM, or -ENOSPC beyond
+ * TERN_LIMIT_HEALTH_SERVICES. */
 TERN_API int tern_health_set(tern_health *health, const char *service, tern_serving_status status);
 
 TERN_END_DECLS

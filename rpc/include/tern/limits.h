@@ -191,5 +191,7 @@
 #define TERN_LIMIT_INTERCEPTORS 16u
 /* Services with a health status of their own: -ENOSPC from tern_health_set(). */
 #define TERN_LIMIT_HEALTH_SERVICES 1024u
+/* Streams that watch health on one server (a call's memory each, no thread): RESOURCE_EXHAUSTED. */
+#define TERN_LIMIT_HEALTH_WATCHERS 1024u
 
 #endif
