@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent import futures
 
@@ -62,6 +63,7 @@ class Server(grpc.GenericRpcHandler):
         self.seen = {}
         self.deadline = None
         self.compression = None
+        self.released = threading.Event()
 
     def service(self, handler_call_details):
         handler = {
@@ -69,6 +71,8 @@ class Server(grpc.GenericRpcHandler):
             "/tern.test.Probe/Fail": self.fail,
             "/grpc.health.v1.Health/Check": self.health,
         }.get(handler_call_details.method)
+        if handler_call_details.method == "/grpc.health.v1.Health/Watch":
+            return grpc.unary_stream_rpc_method_handler(self.watch)
         return handler and grpc.unary_unary_rpc_method_handler(handler)
 
     def echo(self, request, context):
@@ -102,6 +106,20 @@ class Server(grpc.GenericRpcHandler):
             context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return {"": b"\x08\x01", "up": b"\x08\x01", "down": b"\x08\x02", "odd": b"\x08\x09",
                 "zero": b""}[name]
+
+    def watch(self, request, context):
+        """down, the stranger and up; then what the service's name says."""
+        yield b"\x08\x02"
+        yield b"\x08\x03"
+        yield b"\x08\x01"
+        name = request[2:].decode()
+        if name == "ends":
+            return
+        if name == "fails":
+            context.abort(grpc.StatusCode.UNAVAILABLE, "shutting down")
+        if name == "garbage":
+            yield b"\x08"
+        self.released.wait(30)
 
 
 def echo(target, server):
@@ -211,6 +229,29 @@ def health(target):
     check("UNAVAILABLE" in err, f"health of nobody: {err}")
 
 
+def health_watch(target, server):
+    lines = "NOT_SERVING\nSERVICE_UNKNOWN\nSERVING\n"
+    out, err = tern("health", target, "ends", "--watch")
+    check(out == lines and err == "", f"a stream that ends: {out}{err}")
+    out, err = tern("health", "--watch", target, "fails", status=78)
+    check(out == lines and err == "tern health: UNAVAILABLE: shutting down\n", f"a stream that fails: {out}{err}")
+    out, err = tern("health", "--watch", target, "garbage", status=77)
+    check(out == lines and "is no grpc.health.v1.HealthCheckResponse" in err, f"no status: {out}{err}")
+    out, err = tern("health", "--watch", target, "--timeout", "700ms", "-v", status=68)
+    check(out == lines and "< DEADLINE_EXCEEDED after" in err, f"a deadline: {out}{err}")
+    running = subprocess.Popen([TERN, "health", target, "--watch"], stdout=subprocess.PIPE)
+    check(running.stdout.readline() == b"NOT_SERVING\n", "a line is written when it is there")
+    running.kill()
+    running.wait(30)
+    running.stdout.close()
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([TERN, "health", target, "--watch"], stdout=full, stderr=subprocess.PIPE, timeout=30)
+    check(done.returncode == 1 and b"standard output cannot be written" in done.stderr, f"full disk: {done}")
+    server.released.set()
+    _, err = tern("call", "x", "y", "--watch", status=2)
+    check("unknown option --watch" in err, f"only health watches: {err}")
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
         handler = Server()
@@ -227,6 +268,7 @@ def main():
         statuses(target)
         failures_of_the_call(target, folder)
         health(target)
+        health_watch(target, handler)
         server.stop(0).wait(10)
     if failures:
         print("\n".join(failures[:20]))

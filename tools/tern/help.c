@@ -81,7 +81,9 @@ static const char HEALTH_HELP[] =
     "SERVING,\n"
     "NOT_SERVING or UNKNOWN.\n"
     "\n"
-    "  --timeout TIME         5s by default\n"
+    "  --watch                follow Health/Watch instead: a line now and for each change, until\n"
+    "                         the server ends the stream, the deadline passes, or ^C\n"
+    "  --timeout TIME         5s by default; with --watch there is none by default\n"
     "  -H, --header 'K: V'    metadata to send\n"
     "  --wait-for-ready       keep trying to connect until the deadline\n"
     "  --authority NAME       :authority to send\n"
@@ -91,8 +93,9 @@ static const char HEALTH_HELP[] =
     "server\n"
     "does not know the service); 2 wrong usage.\n"
     "\n"
-    "example:\n"
-    "  tern health localhost:7000 shop.v1.Orders\n";
+    "examples:\n"
+    "  tern health localhost:7000 shop.v1.Orders\n"
+    "  tern health localhost:7000 --watch\n";
 
 static const char ENCODE_HELP[] =
     "usage: tern encode TYPE [-d JSON] SCHEMA\n"

@@ -9,6 +9,7 @@
 
 #include <tern/log.h>
 #include <tern/status.h>
+#include <tern/stream.h>
 
 #include "tools/tern/text.h"
 #include "tools/tern/tls.h"
@@ -160,12 +161,45 @@ static int read_compression(const cli_options *o, tern_compression *ret, cli_err
     return 0;
 }
 
+/* The options of the call, once the session is open; says with --verbose what is sent. */
+static void begin_call(const cli_call *call, const cli_io *io, const session *s,
+                       tern_call_options *options)
+{
+    options->timeout_ms = call->timeout_ms;
+    options->metadata = s->request;
+    options->ret_initial_metadata = s->initial;
+    options->ret_trailing_metadata = s->trailing;
+    options->wait_for_ready = call->options->wait_for_ready;
+    options->receive_message_bytes_max = (size_t)call->options->receive_bytes_max;
+    options->compress_mode = TERN_COMPRESS_ALWAYS; /* who asks for it wants to see it */
+    if (call->options->verbose) {
+        tern_log_set_sink(TERN_LOG_INFO, tern_log_to_stderr, NULL);
+        (void)fprintf(io->err, "> %s at %s, %zu bytes\n", call->method->path, call->target,
+                      call->request.len);
+        print_metadata(io->err, ">", s->request);
+    }
+}
+
+static void print_end(const cli_io *io, const session *s, tern_code code, double begin)
+{
+    cli_tls_print_peer(io->err, s->channel);
+    print_metadata(io->err, "< header", s->initial);
+    print_metadata(io->err, "< trailer", s->trailing);
+    (void)fprintf(io->err, "< %s after %.3f ms", tern_code_name(code), now_ms() - begin);
+}
+
+static int fail_call(tern_code code, const tern_status *status, cli_error *e)
+{
+    return cli_fail(e, CLI_EXIT_STATUS + (int)code, "%s%s%s", tern_code_name(code),
+                    status->message[0] == '\0' ? "" : ": ", status->message);
+}
+
 int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *ret_len, cli_error *e)
 {
     session s;
     tern_status status;
     tern_call_options options = TERN_CALL_OPTIONS_INIT;
-    bool verbose = call->options->verbose, compressed = false;
+    bool compressed = false;
     if (read_compression(call->options, &options.compression, e) != 0) {
         return -1;
     }
@@ -173,37 +207,54 @@ int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *re
         session_close(&s);
         return -1;
     }
-    options.timeout_ms = call->timeout_ms;
-    options.metadata = s.request;
-    options.ret_initial_metadata = s.initial;
-    options.ret_trailing_metadata = s.trailing;
-    options.wait_for_ready = call->options->wait_for_ready;
-    options.receive_message_bytes_max = (size_t)call->options->receive_bytes_max;
-    options.compress_mode = TERN_COMPRESS_ALWAYS; /* who asks for it wants to see it */
+    begin_call(call, io, &s, &options);
     options.ret_compressed = &compressed;
-    if (verbose) {
-        tern_log_set_sink(TERN_LOG_INFO, tern_log_to_stderr, NULL);
-        (void)fprintf(io->err, "> %s at %s, %zu bytes\n", call->method->path, call->target,
-                      call->request.len);
-        print_metadata(io->err, ">", s.request);
-    }
     double begin = now_ms();
     tern_code code = tern_call_unary(s.channel, call->method, &options, call->request.data,
                                      call->request.len, ret, ret_len, &status);
-    if (verbose) {
-        cli_tls_print_peer(io->err, s.channel);
-        print_metadata(io->err, "< header", s.initial);
-        print_metadata(io->err, "< trailer", s.trailing);
-        (void)fprintf(io->err, "< %s after %.3f ms", tern_code_name(code), now_ms() - begin);
+    if (call->options->verbose) {
+        print_end(io, &s, code, begin);
         if (code == TERN_OK) {
             (void)fprintf(io->err, ", %zu bytes%s", *ret_len, compressed ? ", compressed" : "");
         }
         (void)fputc('\n', io->err);
     }
     session_close(&s);
-    if (code != TERN_OK) {
-        return cli_fail(e, CLI_EXIT_STATUS + (int)code, "%s%s%s", tern_code_name(code),
-                        status.message[0] == '\0' ? "" : ": ", status.message);
+    return code == TERN_OK ? 0 : fail_call(code, &status, e);
+}
+
+int cli_call_stream(const cli_call *call, const cli_io *io, cli_taker take, void *ctx, cli_error *e)
+{
+    session s;
+    tern_status status;
+    tern_stream *stream;
+    const void *bytes;
+    size_t len;
+    tern_call_options options = TERN_CALL_OPTIONS_INIT;
+    int rc = 0;
+    if (session_open(call, io->err, &s, e) != 0) {
+        session_close(&s);
+        return -1;
     }
-    return 0;
+    begin_call(call, io, &s, &options);
+    double begin = now_ms();
+    tern_code code = tern_stream_open(s.channel, call->method, &options, &stream, &status);
+    if (code == TERN_OK) {
+        if (tern_stream_send(stream, call->request.data, call->request.len)) {
+            (void)tern_stream_close_send(stream);
+        }
+        while (rc == 0 && tern_stream_recv(stream, &bytes, &len)) {
+            rc = take(bytes, len, ctx, e);
+        }
+        code = tern_stream_finish(stream, &status);
+    }
+    if (call->options->verbose) {
+        print_end(io, &s, code, begin);
+        (void)fputc('\n', io->err);
+    }
+    session_close(&s);
+    if (rc != 0) {
+        return rc; /* *e is set */
+    }
+    return code == TERN_OK ? 0 : fail_call(code, &status, e);
 }

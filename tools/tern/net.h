@@ -25,4 +25,12 @@ typedef struct cli_call {
 int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *ret_len,
                   cli_error *e);
 
+/* Takes one answer (borrowed) of many. Returns 0, or -1 with *e, which ends the call. */
+typedef int (*cli_taker)(const void *bytes, size_t len, void *ctx, cli_error *e);
+
+/* The same for a server-streaming method: hands each answer to `take` as it comes, and returns 0
+ * when the server has ended the stream with OK. */
+int cli_call_stream(const cli_call *call, const cli_io *io, cli_taker take, void *ctx,
+                    cli_error *e);
+
 #endif

@@ -44,6 +44,7 @@ static const option OPTIONS[] = {
     { "tls", 0, KIND_FLAG, CLI_FOR_NETWORK, AT(tls) },
     { "verbose", 'v', KIND_FLAG, CLI_FOR_NETWORK | CLI_FOR_DECODE, AT(verbose) },
     { "wait-for-ready", 0, KIND_FLAG, CLI_FOR_NETWORK, AT(wait_for_ready) },
+    { "watch", 0, KIND_FLAG, CLI_FOR_HEALTH, AT(watch) },
 };
 
 enum { N_OPTIONS = sizeof(OPTIONS) / sizeof(OPTIONS[0]) };

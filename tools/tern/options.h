@@ -37,6 +37,7 @@ typedef struct cli_options {
     bool original_names;
     bool compact;
     bool wait_for_ready;
+    bool watch;
     const char *data;          /* -d; NULL: not given */
     const char *authority;     /* NULL: from the target */
     bool tls;
