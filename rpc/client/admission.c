@@ -32,9 +32,13 @@ tern_code tern__admit(tern_channel *ch, int64_t now, bool first, tern_code forme
     tern__breaker_change change;
     pthread_mutex_lock(&ch->lock);
     ch->stats.calls += first;
+    if (first)
+        tern__count_call(&ch->calls, now);
     tern__breaker_verdict verdict = tern__breaker_admit(&ch->breaker, now, ticket, &change);
-    if (verdict == TERN__BREAKER_ADMIT)
+    if (verdict == TERN__BREAKER_ADMIT) {
         ch->stats.attempts++;
+        tern__count_call(&ch->attempts, now);
+    }
     pthread_mutex_unlock(&ch->lock);
     tern__channel_tell(ch, &change);
     if (verdict == TERN__BREAKER_ADMIT)
@@ -42,11 +46,19 @@ tern_code tern__admit(tern_channel *ch, int64_t now, bool first, tern_code forme
     return former != TERN_OK ? former : reject(ch, verdict, reterr);
 }
 
+void tern__admission_lost(tern_channel *ch)
+{
+    pthread_mutex_lock(&ch->lock);
+    tern__count_end(&ch->calls, false);
+    pthread_mutex_unlock(&ch->lock);
+}
+
 void tern__admission_outcome(tern_channel *ch, tern__breaker_ticket ticket, tern_code code)
 {
     tern__breaker_change change = { .changed = false };
     pthread_mutex_lock(&ch->lock);
     tern__breaker_outcome(&ch->breaker, tern__clock_now(), ticket, code, &change);
+    tern__count_end(&ch->attempts, code == TERN_OK);
     pthread_mutex_unlock(&ch->lock);
     tern__channel_tell(ch, &change);
 }

@@ -14,6 +14,8 @@ tern_code tern__admit(tern_channel *ch, int64_t now, bool first, tern_code forme
                       tern__breaker_ticket *ticket, tern_status *reterr);
 
 /* Reports the outcome of an attempt that was admitted. */
+/* A stream that was asked about here was not opened: for channelz. */
+void tern__admission_lost(tern_channel *ch);
 void tern__admission_outcome(tern_channel *ch, tern__breaker_ticket ticket, tern_code code);
 
 #endif

@@ -22,7 +22,7 @@ tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *me
     c->method = method;
     c->opts = opts;
     c->codec = codec;
-    c->counted = false;
+    c->counted = c->succeeded = false;
     c->former = TERN_OK;
     c->status.code = TERN_OK;
     c->status.message[0] = '\0';
@@ -51,7 +51,8 @@ void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request
 {
     size_t max = c->opts->receive_message_bytes_max ? c->opts->receive_message_bytes_max
                                                     : c->ch->opt.receive_message_bytes_max;
-    tern__head_update(&c->head, tern__clock_now(), c->deadline, c->retry.attempts - 1);
+    int64_t now = tern__clock_now();
+    tern__head_update(&c->head, now, c->deadline, c->retry.attempts - 1);
     tern__client_stream_init(s, max,
                              c->opts->ret_initial_metadata || c->opts->ret_trailing_metadata);
     *ret = (tern__request){
@@ -60,6 +61,7 @@ void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request
         .message = c->message,
         .len = c->len,
         .last = true,
+        .now = now,
         .deadline = c->deadline,
         .context = c->context,
     };
@@ -133,6 +135,10 @@ static tern__retry_action judge(tern__call *c, tern__client_stream *s, tern__bre
         tern__breaker_cancel(&ch->breaker, ticket);
     else
         tern__breaker_outcome(&ch->breaker, now, ticket, s->status.code, &change);
+    c->succeeded = s->status.code == TERN_OK;
+    tern__count_end(&ch->attempts, c->succeeded);
+    if (c->succeeded)
+        tern__count_end(&ch->calls, true);
     pthread_mutex_unlock(&ch->lock);
     tern__channel_tell(ch, &change);
     return action;
@@ -158,8 +164,11 @@ tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern_
 void tern__call_count(tern__call *c, tern_code code)
 {
     if (code == TERN_OK)
-        return;
+        return; /* judge() has counted it, with the lock that it held */
     pthread_mutex_lock(&c->ch->lock);
     c->ch->stats.calls_failed++;
+    tern__count_end(&c->ch->calls, false);
+    if (c->succeeded) /* what the server answered was no message */
+        tern__count(&c->ch->calls.succeeded, UINT64_MAX); /* -1 */
     pthread_mutex_unlock(&c->ch->lock);
 }

@@ -23,6 +23,7 @@ typedef struct tern__call {
     tern__head head;
     tern__retry retry;
     bool counted;          /* in the channel's calls */
+    bool succeeded;        /* among those that succeeded */
     tern_code former;      /* of an attempt that is being repeated; its message is in `status` */
     tern_status status;
 } tern__call;

@@ -172,6 +172,21 @@ static bool find_proxy(const tern_channel *ch, const tern__target *target, tern_
     return *ret != NULL;
 }
 
+/* In channelz. */
+static void list_channel(tern_channel *ch)
+{
+    tern__entity *e = &ch->entity, *sub = &ch->sub.entity;
+    e->name = sub->name = ch->target_text;
+    e->trace = &ch->trace;
+    e->calls = &ch->calls;
+    sub->trace = &ch->sub.trace;
+    sub->calls = &ch->attempts;
+    e->n_calls = sub->n_calls = 1;
+    atomic_store(&sub->state, TERN__IDLE);
+    tern__registry_add(e, TERN__ENTITY_CHANNEL, NULL);
+    tern__registry_add(sub, TERN__ENTITY_SUBCHANNEL, e);
+}
+
 tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
                            tern_channel **ret, tern_status *reterr)
 {
@@ -220,6 +235,7 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     tern__subchannel_init(&ch->sub, &parsed, &sub);
     ch->sub.dial = dial;
     ch->sub.proxy = proxy;
+    list_channel(ch);
     *ret = ch;
     return TERN_OK;
 }
@@ -228,6 +244,8 @@ void tern_channel_free(tern_channel *ch)
 {
     if (!ch)
         return;
+    tern__registry_remove(&ch->entity);
+    tern__registry_remove(&ch->sub.entity);
     tern__subchannel_deinit(&ch->sub);
     pthread_mutex_destroy(&ch->lock);
     free_strings(ch);
@@ -287,6 +305,8 @@ void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change)
         return;
     TERN__LOG(TERN_LOG_WARNING, "circuit breaker of %s: %s -> %s: %s", ch->target_text,
               names[change->from], names[change->to], change->reason);
+    tern__registry_tell(&ch->entity, TERN__SEVERITY_WARNING, "circuit breaker: %s -> %s: %s",
+                        names[change->from], names[change->to], change->reason);
     if (ch->opt.on_breaker)
         ch->opt.on_breaker(change->from, change->to, change->reason, ch->opt.on_breaker_ctx);
 }

@@ -30,6 +30,10 @@ struct tern_channel {
     tern__throttle throttle;
     tern__rng rng;
     tern_channel_stats stats;
+    /* Channelz; changed under `lock`. */
+    tern__entity entity;
+    tern__trace trace;
+    tern__call_counters calls, attempts; /* of the subchannel: its calls */
 };
 
 /* The shortest keepalive time there is, ms. Tests lower it, to see in a moment what takes 10 s. */

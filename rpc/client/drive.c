@@ -435,6 +435,9 @@ static bool send_request(tern__transport *t, tern__client_stream *s, const tern_
         tern__drive_flush(t); /* a session without memory has ended */
         return false;
     }
+    tern__gauge_set(&tern__h2_counters(t->h2)->last_local_stream, r->now);
+    if (r->len)
+        tern__count_sent(tern__h2_counters(t->h2), 1, r->now);
     tern__list_append(&t->open, &s->open_node);
     if (tern__h2_ids_spent(t->h2))
         t->draining = true;
@@ -524,6 +527,8 @@ void tern__transport_run(tern__transport *t, tern__client_stream *s, const tern_
         tern__drive_give_up(t, s, TERN__FATE_IN_DOUBT);
     }
     t->last_active = tern__clock_now();
+    if (s->messages)
+        tern__count_received(tern__h2_counters(t->h2), s->messages, t->last_active);
     tern__drive_pass_lead(t);
     pthread_mutex_unlock(&t->lock);
     if (r->context)

@@ -147,6 +147,8 @@ static bool send_packed(tern_stream *st, const tern__call_codec *codec)
                                   "out of memory for a message to send");
         ok = false;
     }
+    if (ok)
+        tern__count_sent(tern__h2_counters(st->t->h2), 1, tern__clock_coarse());
     if (ok && !(st->buffering && st->body.out.len < BUFFER_BYTES)) {
         push(st);
         ok = !st->s.done;
@@ -220,6 +222,14 @@ bool tern_stream_close_send(tern_stream *st)
 
 /* --- in --------------------------------------------------------------------------------------- */
 
+/* Messages are split without the lock, and counted when it is held next. */
+static void count_given(tern_stream *st)
+{
+    if (st->n_given)
+        tern__count_received(tern__h2_counters(st->t->h2), st->n_given, st->t->last_active);
+    st->n_given = 0;
+}
+
 /* Takes what has been received; waits for it if need be. Then *fed is what the reader has said, if
  * it was fed meanwhile (0: it was not). */
 static tern__stream_next take_payload(tern_stream *st, int *fed)
@@ -250,6 +260,7 @@ static tern__stream_next take_payload(tern_stream *st, int *fed)
         flush(st);
     bool later = !ok && !st->s.done;
     t->last_active = tern__clock_now();
+    count_given(st);
     tern__drive_pass_lead(t);
     pthread_mutex_unlock(&t->lock);
     return ok ? TERN__STREAM_MESSAGE : later ? TERN__STREAM_LATER : TERN__STREAM_OVER;
@@ -311,6 +322,7 @@ static tern__stream_next give(tern_stream *st, const void **ret, size_t *ret_len
     uint8_t *data = tern__message_reader_take(r, ret_len, &owned);
     st->message = owned ? data : NULL;
     st->message_cap = r->taken_cap;
+    st->n_given++;
     *ret = data ? (const void *)data : (const void *)"";
     if (st->compressed && !decompress(st, ret, ret_len))
         return TERN__STREAM_OVER;
@@ -411,6 +423,7 @@ void tern__stream_leave(tern_stream *st)
             flush(st);
     }
     t->last_active = tern__clock_now();
+    count_given(st);
     tern__drive_pass_lead(t);
     pthread_mutex_unlock(&t->lock);
     if (st->context && !st->async)
@@ -431,6 +444,7 @@ static void report(tern_stream *st)
         tern__throttle_success(&ch->throttle);
     else
         ch->stats.calls_failed++;
+    tern__count_end(&ch->calls, st->s.status.code == TERN_OK);
     pthread_mutex_unlock(&ch->lock);
 }
 

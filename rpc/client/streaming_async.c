@@ -33,6 +33,7 @@ typedef struct tern__stream_async {
 
     pthread_mutex_t lock; /* what the program asks for */
     tern__buf queue;      /* messages to send */
+    uint32_t n_queued;    /* so many, for the connection's count */
     bool no_memory, close_send;
     tern_stream_sent on_sent;
     tern_stream_received on_received;
@@ -76,6 +77,7 @@ static void open_on(stream_async *a, tern__transport *t)
         .fields = a->head.fields,
         .n_fields = a->head.n_fields,
         .lazy = true,
+        .now = tern__clock_coarse(),
         .deadline = st->deadline,
     };
     st->s.wake = on_stream;
@@ -136,6 +138,9 @@ static void move_messages(stream_async *a)
     tern__client_stream *s = &st->s;
     pthread_mutex_lock(&a->lock);
     bool more = a->queue.len != 0, broken = a->no_memory;
+    if (a->n_queued)
+        tern__count_sent(tern__h2_counters(st->t->h2), a->n_queued, tern__clock_coarse());
+    a->n_queued = 0;
     if (more && st->body.out.len == 0) {
         tern__buf former = st->body.out;
         st->body.out = a->queue;
@@ -342,7 +347,9 @@ void tern__stream_send_start(tern_stream *st, const tern__call_codec *codec, ter
     bool ok = tern__stream_pack(st, &packed, &codec) == 0 &&
               codec->request_len <= UINT32_MAX - TERN__MESSAGE_PREFIX_LEN;
     pthread_mutex_lock(&a->lock);
-    a->no_memory |= !ok || (!a->close_send && !tern__stream_append(&a->queue, codec));
+    bool queued = ok && !a->close_send && tern__stream_append(&a->queue, codec);
+    a->n_queued += queued;
+    a->no_memory |= !ok || (!a->close_send && !queued);
     a->on_sent = done;
     a->sent_ctx = ctx;
     pthread_mutex_unlock(&a->lock);
@@ -400,8 +407,11 @@ static tern_code prepare(stream_async *a, tern_status *reterr)
     tern_code code = tern__head_init(&a->head, st->ch, st->method, st->opts, st->deadline, reterr);
     if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, st->deadline))
         code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
-    if (code == TERN_OK)
-        code = tern__admit(st->ch, tern__clock_now(), true, TERN_OK, &st->ticket, reterr);
+    if (code != TERN_OK)
+        return code;
+    code = tern__admit(st->ch, tern__clock_now(), true, TERN_OK, &st->ticket, reterr);
+    if (code != TERN_OK)
+        tern__admission_lost(st->ch);
     return code;
 }
 

@@ -59,6 +59,7 @@ static bool open_on(tern_stream *st, const tern__head *head, bool close_send)
         .message = tern__buf_head(&st->body.sending),
         .len = st->body.sending.len,
         .last = close_send,
+        .now = tern__clock_coarse(),
         .deadline = st->deadline,
         .context = st->context,
     };
@@ -113,6 +114,21 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
     }
 }
 
+static tern_code admit_and_open(tern_stream *st, tern__head *head, bool close_send,
+                                tern_status *reterr)
+{
+    tern_code code = tern__admit(st->ch, tern__clock_now(), true, TERN_OK, &st->ticket, reterr);
+    if (code == TERN_OK) {
+        tern__blocking_announce();
+        code = connect_and_open(st, head, close_send, reterr);
+        if (code != TERN_OK)
+            tern__admission_outcome(st->ch, st->ticket, code);
+    }
+    if (code != TERN_OK)
+        tern__admission_lost(st->ch);
+    return code;
+}
+
 static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_status *reterr)
 {
     tern__head head;
@@ -133,13 +149,7 @@ static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_stat
         }
     }
     if (code == TERN_OK)
-        code = tern__admit(st->ch, tern__clock_now(), true, TERN_OK, &st->ticket, reterr);
-    if (code == TERN_OK) {
-        tern__blocking_announce();
-        code = connect_and_open(st, &head, codec != NULL, reterr);
-        if (code != TERN_OK)
-            tern__admission_outcome(st->ch, st->ticket, code);
-    }
+        code = admit_and_open(st, &head, codec != NULL, reterr);
     tern__head_deinit(&head);
     return code;
 }

@@ -32,6 +32,7 @@ struct tern_stream {
     size_t message_cap;
     bool compressed;    /* it came so */
     bool over;          /* receive has said that nothing more comes */
+    uint32_t n_given;   /* messages handed out that are not counted yet */
 
     struct tern__stream_async *async; /* NULL: blocking */
 

@@ -58,6 +58,16 @@ void tern__subchannel_deinit(tern__subchannel *sc)
     pthread_mutex_destroy(&sc->lock);
 }
 
+/* What channelz shows, after each change. With the lock held. */
+static void set_state(tern__subchannel *sc)
+{
+    int state = sc->conns.n      ? TERN__READY
+                : sc->connecting ? TERN__CONNECTING
+                : sc->failed     ? TERN__TRANSIENT_FAILURE
+                                 : TERN__IDLE;
+    atomic_store_explicit(&sc->entity.state, state, memory_order_relaxed);
+}
+
 /* No backoff stands against an attempt. */
 static bool may_connect(const tern__subchannel *sc)
 {
@@ -95,6 +105,8 @@ void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
 {
     pthread_mutex_lock(&t->lock);
     bool too_many_pings = t->too_many_pings;
+    char why[sizeof t->error];
+    memcpy(why, t->error, sizeof why);
     pthread_mutex_unlock(&t->lock);
     pthread_mutex_lock(&sc->lock);
     bool mine = tern__connections_remove(&sc->conns, t);
@@ -103,13 +115,27 @@ void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
     if (too_many_pings)
         sc->upkeep.keepalive_time = tern__keepalive_doubled(sc->upkeep.keepalive_time);
     int64_t time = sc->upkeep.keepalive_time;
+    set_state(sc);
     pthread_mutex_unlock(&sc->lock);
+    if (mine)
+        tern__registry_tell(&sc->entity, TERN__SEVERITY_INFO, "a connection takes no more calls: "
+                            "%s", why[0] ? why : "its stream ids are used up");
     if (too_many_pings)
         TERN__LOG(TERN_LOG_WARNING, "%s: the server closed the connection because of too many "
                                     "keepalive PINGs: keepalive_time_ms is %lld from now on",
                   sc->target.authority, (long long)(time / TERN__NS_PER_MS));
     if (mine)
         release(t);
+}
+
+/* To channelz. `t`: the new connection; NULL: it failed, or was given up (`why` NULL). */
+static void tell_outcome(tern__subchannel *sc, const tern__transport *t, const char *why)
+{
+    if (t)
+        tern__registry_tell(&sc->entity, TERN__SEVERITY_INFO, "connected: socket %llu",
+                            (unsigned long long)t->entity.id);
+    else if (why)
+        tern__registry_tell(&sc->entity, TERN__SEVERITY_WARNING, "%s", why);
 }
 
 /* Connects, with the lock released meanwhile. */
@@ -122,6 +148,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     why.message[0] = '\0';
     sc->connecting = true;
     sc->handed_over &= !wait->is_connector;
+    set_state(sc);
     const tern__upkeep_options upkeep = sc->upkeep;
     pthread_mutex_unlock(&sc->lock);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
@@ -129,8 +156,10 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
                                           sc->queue_max, &upkeep };
     const tern__destination to = { &sc->target, &sc->dial, sc->proxy, sc->stagger };
     tern_code code = tern__connect(&to, &bounds, &t, &why);
-    if (code == TERN_OK)
+    if (code == TERN_OK) {
+        tern__transport_list(t, &sc->entity);
         tern__reactor_add(sc->loop, t);
+    }
     pthread_mutex_lock(&sc->lock);
     sc->connecting = false;
     int64_t now = tern__clock_now();
@@ -149,6 +178,8 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     } else {
         sc->cut_short = true;
     }
+    set_state(sc);
+    tell_outcome(sc, t, pause ? why.message : NULL);
     if (reterr)
         *reterr = why;
     pthread_cond_broadcast(&sc->changed);

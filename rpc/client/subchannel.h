@@ -46,6 +46,8 @@ typedef struct tern__subchannel {
     tern_loop *loop;          /* that watches the connections */
     struct tern__connector *connector; /* connects for calls that must not block; see connector.h */
     uint64_t n_resumed;       /* of them, by resuming a TLS session */
+    tern__entity entity;      /* channelz; listed by the channel */
+    tern__trace trace;
 } tern__subchannel;
 
 typedef struct tern__subchannel_options {

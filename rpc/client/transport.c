@@ -21,6 +21,7 @@
 #include "client/upkeep.h"
 #include "io/clock.h"
 #include "io/socket.h"
+#include "io/tls.h"
 #include "wire/status.h"
 
 static tern__client_stream *of(tern__h2_stream *s)
@@ -292,6 +293,7 @@ void tern__transport_unref(tern__transport *t)
 {
     if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
         return;
+    tern__registry_remove(&t->entity);
     tern__h2_free(t->h2);
     tern__pool_deinit(&t->pool);
     tern__buf_deinit(&t->out);
@@ -299,6 +301,16 @@ void tern__transport_unref(tern__transport *t)
     close(t->wake_fd);
     pthread_mutex_destroy(&t->lock);
     free(t);
+}
+
+void tern__transport_list(tern__transport *t, tern__entity *subchannel)
+{
+    t->entity.fd = t->sock.fd;
+    t->entity.tls = t->sock.tls != NULL;
+    if (t->sock.tls)
+        atomic_store(&t->entity.cipher, tern__tls_cipher(t->sock.tls));
+    t->entity.socket = tern__h2_counters(t->h2);
+    tern__registry_add(&t->entity, TERN__ENTITY_SOCKET, subchannel);
 }
 
 bool tern__transport_usable(tern__transport *t)

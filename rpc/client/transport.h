@@ -25,6 +25,7 @@
 #include "h2/session.h"
 #include "io/address.h"
 #include "io/context.h"
+#include "io/registry.h"
 #include "io/socket.h"
 #include "policy/keepalive.h"
 
@@ -53,6 +54,7 @@ typedef struct tern__transport {
     tern__keepalive keepalive;
     int64_t idle_timeout;   /* ns */
     bool too_many_pings;    /* the server said so with its GOAWAY */
+    tern__entity entity;    /* listed by its subchannel */
 
     /* The channel's loop (reactor.h). */
     tern__list bg_node;
@@ -72,6 +74,7 @@ typedef struct tern__request {
     size_t len;
     bool last;              /* nothing follows the message */
     bool lazy;              /* what it says is written later, with others': t->unflushed */
+    int64_t now;            /* when it was made; ns */
     int64_t deadline;       /* ns */
     tern_context *context;  /* NULL: none */
 } tern__request;
@@ -100,6 +103,9 @@ tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bo
                               tern__transport **ret, tern_status *reterr);
 tern__transport *tern__transport_ref(tern__transport *t);
 void tern__transport_unref(tern__transport *t);
+
+/* Lists it as a socket of channelz, below its subchannel. Once. */
+void tern__transport_list(tern__transport *t, tern__entity *subchannel);
 
 /* Whether new streams may be begun. Takes the lock. */
 bool tern__transport_usable(tern__transport *t);

@@ -135,6 +135,8 @@ static bool look_at_stream(unary *u)
         s->wake = NULL;
         u->t->n_async--;
         u->t->last_active = tern__clock_now();
+        if (s->messages)
+            tern__count_received(tern__h2_counters(u->t->h2), s->messages, u->t->last_active);
     }
     tern__drive_pass_lead(u->t);
     return s->done;

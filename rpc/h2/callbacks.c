@@ -23,6 +23,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     tern__h2 *h2 = user;
     int32_t id = frame->hd.stream_id;
     if (h2->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        tern__count(&h2->counters.streams_remote, 1);
+        tern__gauge_set(&h2->counters.last_remote_stream, h2->now);
         tern__h2_stream *s = h2->ev->on_open(h2->ctx, id);
         if (!s) {
             nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
@@ -113,11 +115,19 @@ static void recv_data(tern__h2 *h2, nghttp2_session *ng, const nghttp2_frame *fr
         h2->ev->on_end(h2->ctx, s);
 }
 
+static bool ends_stream(const nghttp2_frame *frame)
+{
+    return (frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
+           (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
+}
+
 static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
     tern__h2 *h2 = user;
     const char *why = NULL;
     tern__h2_stream *s;
+    if (!h2->server && ends_stream(frame))
+        tern__count(&h2->counters.streams_ended, 1);
     switch (frame->hd.type) {
     case NGHTTP2_DATA:
         recv_data(h2, ng, frame);
@@ -187,11 +197,12 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         tern__h2_guard_data_sent(&h2->guard);
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.last_stream_id == INT32_MAX)
         return tern__h2_ping(h2, TERN__H2_PING_DRAIN) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-    bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
+    if (!ends_stream(frame))
+        return 0;
+    tern__count(&h2->counters.streams_ended, 1);
     /* The final status went out before the client had ended its side: tell it to stop sending
      * (PROTOCOL-HTTP2.md, "Responses"). */
-    if (may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) &&
-        nghttp2_session_get_stream_remote_close(ng, frame->hd.stream_id) == 0) {
+    if (nghttp2_session_get_stream_remote_close(ng, frame->hd.stream_id) == 0) {
         const tern__h2_stream *s = stream_of(ng, frame->hd.stream_id);
         if (!s || !s->may_finish)
             nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
@@ -205,6 +216,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
     tern__h2 *h2 = user;
     if (h2->freed)
         return 0;
+    tern__count(&h2->counters.streams_closed, 1);
     tern__h2_stream *s = stream_of(ng, id);
     if (!s)
         return 0;

@@ -7,6 +7,7 @@
 #include "h2/guard.h"
 #include "h2/session.h"
 #include "h2/watch.h"
+#include "observe/counters.h"
 #include "policy/bdp.h"
 
 /* Blocks that nghttp2 frees while it gives up for want of memory. */
@@ -24,6 +25,7 @@ struct tern__h2 {
     tern__h2_guard guard;
     tern__h2_watch watch;
     tern__bdp bdp;
+    tern__socket_counters counters;
     uint32_t connection_window; /* announced, bytes */
     bool payload_sent;          /* HEADERS or DATA since the peer's last PING */
     bool server, settings_acked, freed;

@@ -203,6 +203,8 @@ int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
         }
     }
     h2->out = NULL;
+    tern__gauge_set(&h2->counters.window_local, nghttp2_session_get_remote_window_size(h2->ng));
+    tern__gauge_set(&h2->counters.window_remote, nghttp2_session_get_local_window_size(h2->ng));
     return rv;
 }
 
@@ -257,6 +259,7 @@ int tern__h2_request(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *fie
     if (id < 0)
         return id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE ? -ENOBUFS : -ENOMEM;
     s->id = id;
+    tern__count(&h2->counters.streams_local, 1);
     return 0;
 }
 
@@ -430,6 +433,8 @@ int tern__h2_ping(tern__h2 *h2, uint64_t opaque)
 {
     uint8_t data[8];
     memcpy(data, &opaque, sizeof data);
+    if (opaque == TERN__H2_PING_KEEPALIVE)
+        tern__count(&h2->counters.keepalives_sent, 1);
     return nghttp2_submit_ping(h2->ng, NGHTTP2_FLAG_NONE, data) ? -ENOMEM : 0;
 }
 
@@ -447,5 +452,9 @@ bool tern__h2_ids_spent(tern__h2 *h2)
 bool tern__h2_settings_acked(const tern__h2 *h2) { return h2->settings_acked; }
 
 uint32_t tern__h2_window(const tern__h2 *h2) { return h2->bdp.window; }
+
+tern__socket_counters *tern__h2_counters(tern__h2 *h2) { return &h2->counters; }
+
+int64_t tern__h2_now(const tern__h2 *h2) { return h2->now; }
 
 const char *tern__h2_error_text(const tern__h2 *h2) { return h2->error; }

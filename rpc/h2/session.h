@@ -18,6 +18,7 @@
 #include "base/pool.h"
 
 typedef struct tern__h2 tern__h2;
+struct tern__socket_counters;
 
 /* HTTP/2 error codes (RFC 9113, 7) that the layers above name. */
 #define TERN__H2_NO_ERROR 0u
@@ -195,6 +196,11 @@ bool tern__h2_settings_acked(const tern__h2 *h2);
 
 /* The receive window of a stream as it was last announced, bytes. */
 uint32_t tern__h2_window(const tern__h2 *h2);
+
+/* What the session counts of its connection; messages are counted by the layer above. `now` of the
+ * last feed. */
+struct tern__socket_counters *tern__h2_counters(tern__h2 *h2);
+int64_t tern__h2_now(const tern__h2 *h2);
 
 /* A sentence about why feed or take failed or the session ended itself; "" if it did not. */
 const char *tern__h2_error_text(const tern__h2 *h2);

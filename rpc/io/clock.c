@@ -15,6 +15,20 @@ int64_t tern__clock_now(void)
     return (int64_t)ts.tv_sec * TERN__NS_PER_S + ts.tv_nsec;
 }
 
+int64_t tern__clock_coarse(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+    return (int64_t)ts.tv_sec * TERN__NS_PER_S + ts.tv_nsec;
+}
+
+int64_t tern__clock_wall(int64_t at)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * TERN__NS_PER_S + ts.tv_nsec - (tern__clock_now() - at);
+}
+
 struct timespec tern__clock_timespec(int64_t at)
 {
     int64_t s = at / TERN__NS_PER_S;

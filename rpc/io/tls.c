@@ -374,6 +374,12 @@ bool tern__tls_is_alert(const uint8_t *first, size_t n)
 
 const tern_peer_identity *tern__tls_identity(const tern__tls *t) { return t->identity; }
 
+const char *tern__tls_cipher(const tern__tls *t)
+{
+    const SSL_CIPHER *cipher = t->ready ? SSL_get_current_cipher(t->ssl) : NULL;
+    return cipher ? SSL_CIPHER_standard_name(cipher) : NULL;
+}
+
 bool tern__tls_resumed(const tern__tls *t) { return t->resumed; }
 
 /* --- reading and writing ---------------------------------------------------------------------- */

@@ -50,6 +50,8 @@ bool tern__tls_is_alert(const uint8_t *first, size_t n);
  * certificate. */
 const tern_peer_identity *tern__tls_identity(const tern__tls *t);
 bool tern__tls_resumed(const tern__tls *t);
+/* Standard name of the cipher suite, static; NULL before the handshake is over. */
+const char *tern__tls_cipher(const tern__tls *t);
 /* A further reference, given back by tern_peer_identity_unref(). NULL is fine. */
 const tern_peer_identity *tern__identity_ref(const tern_peer_identity *id);
 

@@ -45,6 +45,7 @@ struct tern_server_call {
     bool queued;               /* (loop) in ready */
     bool running;              /* (loop) handed to a handler, completion not seen */
     bool answered;             /* (loop) a response was submitted */
+    bool counted;              /* (loop) among the calls begun, its end is not counted yet */
     bool rejected;             /* (loop) answered before its request was complete: drop the rest */
     struct tern_server_call *next_done; /* in the loop's stack of completed calls */
     struct tern__server_stream *stream; /* NULL: unary, or not dispatched yet */

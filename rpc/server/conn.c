@@ -71,6 +71,13 @@ void tern__call_free(tern_server_call *call)
     tern__pool_free(&l->pool, call);
 }
 
+void tern__call_counted(tern_server_call *call, bool ok)
+{
+    if (call->counted)
+        tern__count_end(call->loop->calls, ok);
+    call->counted = false;
+}
+
 /* It is not to be run any more. A call that is to be resumed is: what it holds must be freed. */
 static void unqueue(tern_server_call *call)
 {
@@ -87,6 +94,7 @@ static void call_detach(tern_server_call *call)
     if (--call->conn->n_calls == 0)
         tern__lifetime_rest(call->conn);
     call->h2.id = 0;
+    tern__call_counted(call, false);
     /* The context first: who returns from a wait finds the reason in it. */
     if (call->running)
         tern_context_cancel(&call->context);
@@ -110,8 +118,10 @@ void tern__conn_complete(tern_server_call *call)
     }
     call->running = false;
     call->loop->n_running--;
-    if (call->stream)
+    if (call->stream) {
+        tern__server_stream_count(call);
         tern__loop_service(call->loop); /* it must not be among the posted ones any more */
+    }
     if (!call->conn) {
         tern__call_free(call);
         return;
@@ -292,6 +302,10 @@ tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
     tern__list_append(&loop->conns, &c->node);
     loop->n_conns++;
     atomic_fetch_add(&loop->server->n_conns, 1);
+    c->entity.fd = a->fd;
+    c->entity.tls = a->tls != NULL;
+    c->entity.socket = tern__h2_counters(c->h2);
+    tern__registry_add(&c->entity, TERN__ENTITY_SOCKET, &loop->server->entity);
     tern__loop_dirty(loop, c);
     return c;
 }
@@ -308,6 +322,7 @@ static void drop_calls(tern__conn *c)
 void tern__conn_free(tern__conn *c)
 {
     tern__loop *l = c->loop;
+    tern__registry_remove(&c->entity);
     drop_calls(c);
     tern__heap_remove(&l->timers, &c->timer);
     tern__list_remove(&c->node);
@@ -345,7 +360,7 @@ bool tern__conn_readable(tern__conn *c)
         tern__conn_free(c);
         return false;
     }
-    int64_t now = tern__clock_now();
+    int64_t now = l->now = tern__clock_now();
     tern__lifetime_read(c, now);
     if (tern__h2_feed(c->h2, now, l->read_buf, (size_t)n)) {
         tern__conn_suspect_tls(c, l->read_buf, (size_t)n);

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "h2/session.h"
 #include "io/address.h"
+#include "io/registry.h"
 #include "io/socket.h"
 #include "server/call.h"
 #include "server/lifetime.h"
@@ -34,6 +35,7 @@ typedef struct tern__conn {
     bool closing;          /* close as soon as what is queued has been sent */
     bool ended;            /* all has been sent: the client is to close, too */
     size_t dropped;        /* bytes that came after that */
+    tern__entity entity;   /* channelz */
     char peer[TERN__ADDRESS_TEXT_MAX];
 } tern__conn;
 
@@ -69,6 +71,8 @@ void tern__call_break(tern_server_call *call, tern_code code, const char *why);
 /* The call's deadline has passed. */
 void tern__call_expired(tern_server_call *call);
 void tern__call_free(tern_server_call *call);
+/* Counts the end of a call, once: answered with OK, or not. */
+void tern__call_counted(tern_server_call *call, bool ok);
 
 /* request.c: events of the request side. */
 void tern__request_field(tern_server_call *call, const tern__h2_field *f);

@@ -39,6 +39,8 @@ int tern__conn_handshake(tern__conn *c)
         tern__conn_free(c);
         return -1;
     }
+    if (rv == 1)
+        atomic_store(&c->entity.cipher, tern__tls_cipher(c->sock.tls));
     if (rv == 1 || tern__socket_unsent(&c->sock))
         tern__loop_dirty(c->loop, c);
     return rv;

@@ -38,6 +38,7 @@ int tern__loop_init(tern__loop *l, tern_server *srv)
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &wake_mark };
     memset(l, 0, sizeof *l);
     l->server = srv;
+    l->calls = &srv->calls[l - srv->loops];
     l->accept_again = TERN__TIME_NEVER;
     tern__list_init(&l->conns);
     tern__list_init(&l->dirty);
@@ -210,8 +211,10 @@ static void stop_listening(tern__loop *l)
     listen_on(l, false);
     if (l != srv->loops)
         return;
-    for (uint32_t i = 0; i < srv->n_listeners; i++)
+    for (uint32_t i = 0; i < srv->n_listeners; i++) {
+        tern__registry_remove(&srv->listeners[i].entity);
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
+    }
 }
 
 static void place(tern__loop *l, const tern__accepted *a)
@@ -361,6 +364,9 @@ static void take_posted(tern__loop *l)
 {
     if (atomic_exchange(&l->poked, false))
         take_inbox(l);
+    if (atomic_load_explicit(&l->posted, memory_order_relaxed) ||
+        atomic_load_explicit(&l->done, memory_order_relaxed))
+        l->now = tern__clock_coarse();
     tern__loop_service(l);
     take_done(l);
 }

@@ -33,6 +33,8 @@ typedef struct tern__loop {
     tern__list ready;   /* calls to run */
     tern__list unarmed; /* calls with a deadline that is not in the heap yet */
     uint32_t n_conns;
+    tern__call_counters *calls; /* the server's for this loop */
+    int64_t now;        /* a moment ago, for what is only shown; ns */
     uint32_t n_running; /* handlers under way */
     uint32_t n_parked;  /* of these: without a thread (tern_server_call_park) */
     tern_server_call *talks_to; /* the stream that had the last event, NULL when another call was */

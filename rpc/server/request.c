@@ -134,6 +134,9 @@ void tern__request_headers_end(tern_server_call *call)
     if (call->rejected || call->head_done)
         return;
     call->head_done = true;
+    call->counted = call->is_post && call->type_ok;
+    if (call->counted)
+        tern__count_call(call->loop->calls, tern__h2_now(call->conn->h2));
     if (!head_ok(call)) {
         call->rejected = true;
         return;
@@ -189,6 +192,8 @@ void tern__request_data(tern_server_call *call, const uint8_t *data, size_t len)
             call->request = tern__message_reader_take(&call->reader, &call->request_len,
                                                       &call->request_owned);
             call->messages = 1;
+            tern__count_received(tern__h2_counters(call->conn->h2), 1,
+                                 tern__h2_now(call->conn->h2));
         }
     }
 }

@@ -47,6 +47,8 @@ static const tern__h2_field field_codes[] = {
 static void submit(tern_server_call *call, const tern__h2_response *r)
 {
     call->answered = true;
+    if (r->n_trailers && r->body_len)
+        tern__count_sent(tern__h2_counters(call->conn->h2), 1, call->loop->now);
     if (tern__h2_respond(call->conn->h2, &call->h2, r))
         tern__h2_reset(call->conn->h2, &call->h2, TERN__H2_INTERNAL_ERROR);
     tern__loop_dirty(call->loop, call->conn);
@@ -123,6 +125,7 @@ void tern__respond_status(tern_server_call *call, tern_code code, const char *me
     uint32_t n = 0;
     if (!call->conn || call->answered)
         return;
+    tern__call_counted(call, code == TERN_OK);
     if (begun(call)) {
         end_stream(call, code, message);
         return;
@@ -267,6 +270,8 @@ static void finish_stream(tern_server_call *call)
         tern__respond_status(call, TERN_RESOURCE_EXHAUSTED, "out of memory for the response");
         return;
     }
+    if (call->code == TERN_OK && call->response)
+        tern__count_sent(tern__h2_counters(call->conn->h2), 1, call->loop->now);
     if (call->code == TERN_OK && room == 2) {
         tern__server_stream_finish(call, &field_ok, 1);
         return;
@@ -292,6 +297,7 @@ void tern__respond(tern_server_call *call)
                              "the handler's metadata is larger than the limit of a header list");
         return;
     }
+    tern__call_counted(call, call->code == TERN_OK);
     if (begun(call)) {
         finish_stream(call);
         return;

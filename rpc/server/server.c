@@ -117,11 +117,16 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
     if (srv->stop_fd < 0 ||
         tern__exec_init(&srv->exec, srv->opt.loops, srv->opt.handler_threads_max,
                         srv->opt.handlers_waiting_max) ||
-        !copy_interceptors(srv)) {
+        !copy_interceptors(srv) ||
+        !(srv->calls = tern__server_own(srv, srv->opt.loops * sizeof *srv->calls))) {
         tern_server_free(srv);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "out of memory or file descriptors for a server");
     }
+    srv->entity.trace = &srv->trace;
+    srv->entity.calls = srv->calls;
+    srv->entity.n_calls = srv->opt.loops;
+    tern__registry_add(&srv->entity, TERN__ENTITY_SERVER, NULL);
     *ret = srv;
     return TERN_OK;
 }
@@ -178,7 +183,9 @@ void tern_server_free(tern_server *srv)
         tern_server_wait(srv);
     }
     free_loops(srv);
+    tern__registry_remove(&srv->entity);
     for (uint32_t i = 0; i < srv->n_listeners; i++) {
+        tern__registry_remove(&srv->listeners[i].entity);
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
         tern_tls_server_unref(srv->listeners[i].tls);
     }
@@ -280,7 +287,11 @@ static tern_code listen_one(tern_server *srv, const tern__address *a, tern_tls_s
     }
     srv->listeners[srv->n_listeners].fd = fd;
     srv->listeners[srv->n_listeners].tls = tls ? tern_tls_server_ref(tls) : NULL;
-    srv->listeners[srv->n_listeners++].address = bound;
+    srv->listeners[srv->n_listeners].address = bound;
+    tern__entity *e = &srv->listeners[srv->n_listeners++].entity;
+    e->fd = fd;
+    e->tls = tls != NULL;
+    tern__registry_add(e, TERN__ENTITY_LISTEN_SOCKET, &srv->entity);
     if (ret_port)
         *ret_port = bound.u.sa.sa_family == AF_INET    ? ntohs(bound.u.in.sin_port)
                     : bound.u.sa.sa_family == AF_INET6 ? ntohs(bound.u.in6.sin6_port)
@@ -337,6 +348,8 @@ tern_code tern_server_start(tern_server *srv, tern_status *reterr)
                                strerror(-rv));
     }
     srv->started = true;
+    tern__registry_tell(&srv->entity, TERN__SEVERITY_INFO, "started with %u loops",
+                        srv->opt.loops);
     return TERN_OK;
 }
 
@@ -350,6 +363,9 @@ void tern_server_drain(tern_server *srv, uint32_t grace_ms)
         atomic_store(&srv->cut_at, cut);
     first = !atomic_exchange(&srv->draining, true);
     pthread_mutex_unlock(&srv->lock);
+    if (first)
+        tern__registry_tell(&srv->entity, TERN__SEVERITY_INFO, "draining, %u ms for running calls",
+                            grace_ms ? grace_ms : srv->opt.drain_grace_ms);
     for (uint32_t i = 0; first && i < srv->n_hooks; i++)
         srv->hooks[i].fn(srv->hooks[i].ctx);
     for (uint32_t i = 0; i < srv->n_loops; i++)

@@ -11,6 +11,7 @@
 
 #include "base/strmap.h"
 #include "io/address.h"
+#include "io/registry.h"
 #include "server/exec.h"
 
 struct tern__loop;
@@ -33,6 +34,7 @@ struct tern_server {
         int fd;
         struct tern_tls_server *tls; /* NULL: cleartext */
         tern__address address;
+        tern__entity entity; /* channelz */
     } listeners[TERN_LIMIT_LISTENERS];
     uint32_t n_listeners;
     tern__drain_hook hooks[TERN__DRAIN_HOOKS_MAX];
@@ -51,6 +53,11 @@ struct tern_server {
     atomic_bool draining;
     _Atomic int64_t cut_at; /* ns: running calls end then; TIME_NEVER before a drain */
     int stop_fd;            /* eventfd: readable when the server has stopped */
+
+    /* Channelz. */
+    tern__entity entity;
+    tern__trace trace;
+    tern__call_counters *calls; /* of each loop */
 };
 
 /* A service as it is known: for messages and execution. */

@@ -171,6 +171,8 @@ static bool refill(tern_server_call *call)
 {
     tern__server_stream *st = call->stream;
     pthread_mutex_lock(&st->lock);
+    st->n_received += st->n_given;
+    st->n_given = 0;
     if (!may_receive(st)) {
         tern__inbound_trim(&st->inbound, TERN__STREAM_KEEP_BYTES);
         st->receiving = true;
@@ -221,6 +223,7 @@ bool tern_server_call_recv(tern_server_call *call, const void **ret, size_t *ret
     while ((rv = tern__inbound_next(&st->inbound, ret, ret_len)) == TERN__INBOUND_MORE)
         if (!refill(call))
             return false;
+    st->n_given += rv == TERN__INBOUND_MESSAGE;
     call->request_compressed = rv == TERN__INBOUND_MESSAGE && st->inbound.reader->compressed;
     if (call->request_compressed && !tern__server_may_be_compressed(call))
         rv = -EBADMSG;
@@ -304,6 +307,7 @@ static void commit(tern_server_call *call)
         swap_large(st);
     }
     st->out.len += st->reserved;
+    st->n_sent++;
     st->head_wanted = true;
     bool batch = st->out.len >= TERN__STREAM_BATCH_BYTES;
     post_and_unlock(call);

@@ -59,6 +59,7 @@ typedef struct tern__server_stream {
     tern__buf in;         /* received, not yet taken */
     tern__buf out;        /* to be sent, not yet with the loop */
     size_t taken;         /* bytes that left `in` and are not credited yet */
+    uint32_t n_received, n_sent; /* messages, not counted yet */
     size_t unsent;        /* bytes in `sending`, as of the last look */
     bool receiver_waits, sender_waits;
     bool receiving;       /* the receiver is in its wait: the loop may put messages together */
@@ -82,6 +83,7 @@ typedef struct tern__server_stream {
 
     /* the receiver's own */
     tern__inbound inbound;
+    uint32_t n_given;     /* messages handed out since the last portion */
     void *attached;
     void (*release)(void *);
 
@@ -124,6 +126,8 @@ void tern__server_stream_stop(tern_server_call *call);
 void tern__server_stream_service(tern_server_call *call);
 /* Gives the loop to the call's handler, if that waits and can drive it. */
 bool tern__server_stream_give_loop(tern_server_call *call);
+/* The handler has ended: its last messages go to the connection's count. */
+void tern__server_stream_count(tern_server_call *call);
 /* The handler has returned and left the call to be resumed. */
 void tern__server_stream_park(tern_server_call *call);
 /* Resumes a parked call if there is a reason to. */

@@ -211,6 +211,26 @@ void tern__server_stream_sent(tern_server_call *call)
     tern__server_stream_try_resume(call);
 }
 
+/* With the lock held. */
+static void count(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    if (call->conn && st->n_received)
+        tern__count_received(tern__h2_counters(call->conn->h2), st->n_received, call->loop->now);
+    if (call->conn && st->n_sent)
+        tern__count_sent(tern__h2_counters(call->conn->h2), st->n_sent, call->loop->now);
+    st->n_received = st->n_sent = 0;
+}
+
+void tern__server_stream_count(tern_server_call *call)
+{
+    tern__server_stream *st = call->stream;
+    pthread_mutex_lock(&st->lock);
+    st->n_received += st->n_given;
+    count(call);
+    pthread_mutex_unlock(&st->lock);
+}
+
 static void service(tern_server_call *call)
 {
     tern__server_stream *st = call->stream;
@@ -220,6 +240,7 @@ static void service(tern_server_call *call)
     st->taken = 0;
     tern_code verdict = st->verdict;
     bool head_wanted = st->head_wanted;
+    count(call);
     pthread_mutex_unlock(&st->lock);
     release(call, taken);
     if (!call->conn || call->answered)

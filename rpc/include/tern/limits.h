@@ -191,6 +191,13 @@
 #define TERN_LIMIT_INTERCEPTORS 16u
 /* Services with a health status of their own: -ENOSPC from tern_health_set(). */
 #define TERN_LIMIT_HEALTH_SERVICES 1024u
+/* Channels, servers or sockets in one answer of channelz: the rest is on the next page. (grpc-core:
+ * 100.) */
+#define TERN_LIMIT_CHANNELZ_RESULTS 100u
+/* Events that a channel, subchannel or server remembers for channelz, older ones are forgotten; and
+ * bytes of each one's text, cut there. (grpc-go: 30 events.) */
+#define TERN_LIMIT_TRACE_EVENTS 16u
+#define TERN_LIMIT_TRACE_EVENT_BYTES 160u
 /* Streams that watch health on one server (a call's memory each, no thread): RESOURCE_EXHAUSTED. */
 #define TERN_LIMIT_HEALTH_WATCHERS 1024u
 

@@ -47,9 +47,22 @@ static void test_poll_ms(void **state)
     assert_int_equal(tern__clock_poll_ms(now, TERN__TIME_NEVER - 1), INT_MAX);
 }
 
+/* The coarse clock is the same one, a tick or so behind; the time of day is that of the system. */
+static void test_coarse_and_wall(void **state)
+{
+    (void)state;
+    struct timespec ts;
+    int64_t before = tern__clock_now(), coarse = tern__clock_coarse();
+    assert_true(coarse > before - TERN__NS_PER_S && coarse <= tern__clock_now());
+    clock_gettime(CLOCK_REALTIME, &ts);
+    int64_t wall = tern__clock_wall(tern__clock_now() - 5 * TERN__NS_PER_S) / TERN__NS_PER_S;
+    assert_in_range(wall, ts.tv_sec - 7, ts.tv_sec - 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_coarse_and_wall),
         cmocka_unit_test(test_now_goes_forward),
         cmocka_unit_test(test_timespec),
         cmocka_unit_test(test_poll_ms),
