@@ -60,8 +60,11 @@ PROTOS := $(shell find proto -name '*.proto' | sort)
 SERVICE_PROTOS := $(shell grep -l '^service ' $(PROTOS) /dev/null)
 GEN_MSG := $(PROTOS:proto/%.proto=$(B)/gen/%.pb-c.c)
 GEN_STUB := $(SERVICE_PROTOS:proto/%.proto=$(B)/gen/%.tern.c)
-GEN_SRC := $(GEN_MSG) $(GEN_STUB)
-GEN_LIB := $(filter $(B)/gen/grpc/health/%,$(GEN_SRC))
+# Of protobuf's own files, those that the library's services import.
+WELL_KNOWN := $(addprefix google/protobuf/,any.proto duration.proto timestamp.proto wrappers.proto)
+GEN_SRC := $(GEN_MSG) $(GEN_STUB) $(WELL_KNOWN:%.proto=$(B)/gen/%.pb-c.c)
+GEN_LIB := $(filter $(B)/gen/grpc/health/% $(B)/gen/grpc/channelz/%,$(GEN_SRC)) \
+           $(WELL_KNOWN:%.proto=$(B)/gen/%.pb-c.c)
 GEN_DRONE := $(filter $(B)/gen/drone/%,$(GEN_SRC))
 GEN_TESTING := $(filter $(B)/gen/grpc/testing/% $(B)/gen/tests/%,$(GEN_SRC))
 GEN_ETCD := $(filter $(B)/gen/etcd/%,$(GEN_SRC))
@@ -101,7 +104,7 @@ $(call obj,$(DRONE_SRC)): CFLAGS += -Iservices
 $(B)/gen/.stamp: $(PROTOS) $(PLUGIN)
 	@mkdir -p $(B)/gen
 	$(Q)$(PROTOC) -Iproto -I$(PROTO_INCLUDE) --plugin=protoc-gen-tern=$(PLUGIN) \
-	    --tern_out=$(B)/gen $(PROTOS)
+	    --tern_out=$(B)/gen $(PROTOS) $(WELL_KNOWN)
 	@touch $@
 $(GEN_SRC): $(B)/gen/.stamp ;
 

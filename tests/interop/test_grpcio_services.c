@@ -1,6 +1,7 @@
 /* The standard services of a Tern server, read by grpcio (Debian's python3-grpcio) with generic
- * calls: grpcio_health.py is the client. Its message classes come from protoc's Python generator
- * and copies of the .proto files below other folders, since "grpc" is grpcio's own package. */
+ * calls: grpcio_health.py and grpcio_channelz.py are the clients. Their message classes come from
+ * protoc's Python generator and copies of the .proto files below other folders, since "grpc" is
+ * grpcio's own package. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,7 +47,10 @@ static int prepare(void **state)
     const char *const probe[] = { PYTHON, "-c", "import grpc, google.protobuf", NULL };
     snprintf(folder, sizeof folder, "%s/tests/interop/services", b ? b : "build");
     have_grpcio = run(probe);
-    return make_classes("grpc/health/v1/health.proto", "grpc_health_v1", "health") ? 0 : -1;
+    return make_classes("grpc/health/v1/health.proto", "grpc_health_v1", "health") &&
+                   make_classes("grpc/channelz/v1/channelz.proto", "grpc_channelz_v1", "channelz")
+               ? 0
+               : -1;
 }
 
 static void need_grpcio(void)
@@ -98,8 +102,38 @@ static void test_health(void **state)
     probe_stop(&server, 1);
 }
 
+static void test_channelz(void **state)
+{
+    (void)state;
+    need_grpcio();
+    tern_server *srv;
+    tern_status st;
+    uint16_t port;
+    char target[64], line[200];
+    int cases = 0;
+    proc p;
+    assert_int_equal(tern_server_new(NULL, &srv, &st), TERN_OK);
+    assert_int_equal(tern_server_add_channelz(srv, &st), TERN_OK);
+    assert_int_equal(tern_server_listen(srv, "ipv4:127.0.0.1:0", &port, &st), TERN_OK);
+    assert_int_equal(tern_server_start(srv, &st), TERN_OK);
+    snprintf(target, sizeof target, "ipv4:127.0.0.1:%u", port);
+    tern_channel *broken = probe_channel("ipv4:127.0.0.1:1");
+    assert_int_equal(probe_echo(broken, NULL, "x", &st), TERN_UNAVAILABLE);
+    const char *const argv[] = { PYTHON, "tests/interop/grpcio_channelz.py", folder, target, NULL };
+    assert_true(proc_start(&p, argv, NULL));
+    while (proc_line(&p, line, sizeof line, PATIENCE_MS)) {
+        print_message("  %s\n", line);
+        cases++;
+    }
+    assert_int_equal(proc_wait(&p, 10000), 0);
+    assert_int_equal(cases, 4);
+    tern_channel_free(broken);
+    tern_server_free(srv);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(test_health) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(test_health),
+                                        cmocka_unit_test(test_channelz) };
     return cmocka_run_group_tests_name("interop/grpcio services", tests, prepare, NULL);
 }

@@ -6,6 +6,7 @@
 #include <tern/async.h>
 #include <tern/call.h>
 #include <tern/channel.h>
+#include <tern/channelz.h>
 #include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/credentials.h>
