@@ -39,8 +39,10 @@ typedef enum cli_exit {
 #define CLI_LIST_MAX 128u
 /* Bytes of an error text. */
 #define CLI_ERROR_TEXT_MAX 1536u
-/* `tern health` gives up after so long, unless --timeout says otherwise. */
+/* `tern health` and `tern channelz` give up after so long, unless --timeout says otherwise. */
 #define CLI_HEALTH_TIMEOUT_MS 5000
+/* Servers, channels and sockets that `tern channelz` shows, of each. */
+#define CLI_CHANNELZ_MAX 10000u
 
 typedef struct cli_error {
     int exit;
@@ -81,6 +83,7 @@ int cli_call_run(const struct cli_options *o, const cli_io *io, cli_error *e);
 int cli_list_run(const struct cli_options *o, const cli_io *io, cli_error *e);
 int cli_describe_run(const struct cli_options *o, const cli_io *io, cli_error *e);
 int cli_health_run(const struct cli_options *o, const cli_io *io, cli_error *e);
+int cli_channelz_run(const struct cli_options *o, const cli_io *io, cli_error *e);
 int cli_encode_run(const struct cli_options *o, const cli_io *io, cli_error *e);
 int cli_decode_run(const struct cli_options *o, const cli_io *io, cli_error *e);
 

@@ -97,6 +97,26 @@ static const char HEALTH_HELP[] =
     "  tern health localhost:7000 shop.v1.Orders\n"
     "  tern health localhost:7000 --watch\n";
 
+static const char CHANNELZ_HELP[] =
+    "usage: tern channelz TARGET [OPTION]...\n"
+    "\n"
+    "Shows the servers, channels and sockets of the process that serves grpc.channelz.v1.Channelz\n"
+    "at TARGET, with their calls, states and addresses (gRFC A14).\n"
+    "\n"
+    "  --json                 one JSON object instead of tables, with the events of each channel\n"
+    "                         and server\n"
+    "  --timeout TIME         for all of it; 5s by default\n"
+    "  -H, --header 'K: V'    metadata to send\n"
+    "  --wait-for-ready       keep trying to connect until the deadline\n"
+    "  --authority NAME       :authority to send\n"
+    "\n" TLS_HELP "\n"
+    "exit status: 0 shown; 64 + gRPC code when a call failed (76: the server has no channelz);\n"
+    "2 wrong usage.\n"
+    "\n"
+    "examples:\n"
+    "  tern channelz unix:/run/shop-admin.sock\n"
+    "  tern channelz localhost:7000 --json | jq '.sockets[] | select(.streamsFailed > 0)'\n";
+
 static const char ENCODE_HELP[] =
     "usage: tern encode TYPE [-d JSON] SCHEMA\n"
     "\n"
@@ -128,6 +148,8 @@ const cli_command cli_commands[] = {
       cli_describe_run },
     { "health", CLI_FOR_HEALTH, "asks a server whether it is serving", HEALTH_HELP,
       cli_health_run },
+    { "channelz", CLI_FOR_CHANNELZ, "shows the servers, channels and sockets of a process",
+      CHANNELZ_HELP, cli_channelz_run },
     { "encode", CLI_FOR_ENCODE, "turns JSON into a serialized message", ENCODE_HELP,
       cli_encode_run },
     { "decode", CLI_FOR_DECODE, "turns a serialized message into JSON", DECODE_HELP,

@@ -14,16 +14,7 @@
 #include "tools/tern/text.h"
 #include "tools/tern/tls.h"
 
-/* What one call uses; all of it may be NULL. */
-typedef struct session {
-    tern_tls_client *tls;
-    tern_channel *channel;
-    tern_metadata *request;
-    tern_metadata *initial;
-    tern_metadata *trailing;
-} session;
-
-static void session_close(session *s)
+void cli_session_close(cli_session *s)
 {
     tern_channel_free(s->channel);
     tern_tls_client_unref(s->tls);
@@ -96,7 +87,7 @@ static int add_header(tern_metadata *md, const char *text, cli_error *e)
     return 0;
 }
 
-static int session_open(const cli_call *call, FILE *err, session *s, cli_error *e)
+int cli_session_open(const cli_call *call, FILE *err, cli_session *s, cli_error *e)
 {
     const cli_options *o = call->options;
     tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
@@ -162,7 +153,7 @@ static int read_compression(const cli_options *o, tern_compression *ret, cli_err
 }
 
 /* The options of the call, once the session is open; says with --verbose what is sent. */
-static void begin_call(const cli_call *call, const cli_io *io, const session *s,
+static void begin_call(const cli_call *call, const cli_io *io, const cli_session *s,
                        tern_call_options *options)
 {
     options->timeout_ms = call->timeout_ms;
@@ -180,7 +171,7 @@ static void begin_call(const cli_call *call, const cli_io *io, const session *s,
     }
 }
 
-static void print_end(const cli_io *io, const session *s, tern_code code, double begin)
+static void print_end(const cli_io *io, const cli_session *s, tern_code code, double begin)
 {
     cli_tls_print_peer(io->err, s->channel);
     print_metadata(io->err, "< header", s->initial);
@@ -196,15 +187,15 @@ static int fail_call(tern_code code, const tern_status *status, cli_error *e)
 
 int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *ret_len, cli_error *e)
 {
-    session s;
+    cli_session s;
     tern_status status;
     tern_call_options options = TERN_CALL_OPTIONS_INIT;
     bool compressed = false;
     if (read_compression(call->options, &options.compression, e) != 0) {
         return -1;
     }
-    if (session_open(call, io->err, &s, e) != 0) {
-        session_close(&s);
+    if (cli_session_open(call, io->err, &s, e) != 0) {
+        cli_session_close(&s);
         return -1;
     }
     begin_call(call, io, &s, &options);
@@ -219,21 +210,21 @@ int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *re
         }
         (void)fputc('\n', io->err);
     }
-    session_close(&s);
+    cli_session_close(&s);
     return code == TERN_OK ? 0 : fail_call(code, &status, e);
 }
 
 int cli_call_stream(const cli_call *call, const cli_io *io, cli_taker take, void *ctx, cli_error *e)
 {
-    session s;
+    cli_session s;
     tern_status status;
     tern_stream *stream;
     const void *bytes;
     size_t len;
     tern_call_options options = TERN_CALL_OPTIONS_INIT;
     int rc = 0;
-    if (session_open(call, io->err, &s, e) != 0) {
-        session_close(&s);
+    if (cli_session_open(call, io->err, &s, e) != 0) {
+        cli_session_close(&s);
         return -1;
     }
     begin_call(call, io, &s, &options);
@@ -252,7 +243,7 @@ int cli_call_stream(const cli_call *call, const cli_io *io, cli_taker take, void
         print_end(io, &s, code, begin);
         (void)fputc('\n', io->err);
     }
-    session_close(&s);
+    cli_session_close(&s);
     if (rc != 0) {
         return rc; /* *e is set */
     }

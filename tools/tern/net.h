@@ -25,6 +25,20 @@ typedef struct cli_call {
 int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *ret_len,
                   cli_error *e);
 
+/* What calls to one target use; all of it may be NULL. */
+typedef struct cli_session {
+    tern_tls_client *tls;
+    tern_channel *channel;
+    tern_metadata *request; /* of -H */
+    tern_metadata *initial;
+    tern_metadata *trailing;
+} cli_session;
+
+/* Makes the channel and the metadata that the options ask for. cli_session_close() is due in either
+ * case. */
+int cli_session_open(const cli_call *call, FILE *err, cli_session *s, cli_error *e);
+void cli_session_close(cli_session *s);
+
 /* Takes one answer (borrowed) of many. Returns 0, or -1 with *e, which ends the call. */
 typedef int (*cli_taker)(const void *bytes, size_t len, void *ctx, cli_error *e);
 

@@ -34,6 +34,7 @@ static const option OPTIONS[] = {
     { "header", 'H', KIND_LIST, CLI_FOR_NETWORK, AT(headers) },
     { "help", 'h', KIND_FLAG, CLI_FOR_ALL, AT(help) },
     { "insecure-skip-verify", 0, KIND_FLAG, CLI_FOR_NETWORK, AT(insecure_skip_verify) },
+    { "json", 0, KIND_FLAG, CLI_FOR_CHANNELZ, AT(json) },
     { "key", 0, KIND_TEXT, CLI_FOR_NETWORK, AT(key) },
     { "max-receive", 0, KIND_SIZE, CLI_FOR_CALL, AT(receive_bytes_max) },
     { "original-names", 0, KIND_FLAG, CLI_FOR_JSON_OUT, AT(original_names) },
@@ -42,7 +43,7 @@ static const option OPTIONS[] = {
     { "server-name", 0, KIND_TEXT, CLI_FOR_NETWORK, AT(server_name) },
     { "timeout", 0, KIND_DURATION, CLI_FOR_NETWORK, AT(timeout_ms) },
     { "tls", 0, KIND_FLAG, CLI_FOR_NETWORK, AT(tls) },
-    { "verbose", 'v', KIND_FLAG, CLI_FOR_NETWORK | CLI_FOR_DECODE, AT(verbose) },
+    { "verbose", 'v', KIND_FLAG, CLI_FOR_CALL | CLI_FOR_HEALTH | CLI_FOR_DECODE, AT(verbose) },
     { "wait-for-ready", 0, KIND_FLAG, CLI_FOR_NETWORK, AT(wait_for_ready) },
     { "watch", 0, KIND_FLAG, CLI_FOR_HEALTH, AT(watch) },
 };

@@ -16,11 +16,12 @@ enum {
     CLI_FOR_HEALTH = 8,
     CLI_FOR_ENCODE = 16,
     CLI_FOR_DECODE = 32,
+    CLI_FOR_CHANNELZ = 64,
     CLI_FOR_SCHEMA = CLI_FOR_CALL | CLI_FOR_LIST | CLI_FOR_DESCRIBE | CLI_FOR_ENCODE |
                      CLI_FOR_DECODE,
-    CLI_FOR_NETWORK = CLI_FOR_CALL | CLI_FOR_HEALTH,
+    CLI_FOR_NETWORK = CLI_FOR_CALL | CLI_FOR_HEALTH | CLI_FOR_CHANNELZ,
     CLI_FOR_JSON_OUT = CLI_FOR_CALL | CLI_FOR_DECODE,
-    CLI_FOR_ALL = CLI_FOR_SCHEMA | CLI_FOR_HEALTH
+    CLI_FOR_ALL = CLI_FOR_SCHEMA | CLI_FOR_HEALTH | CLI_FOR_CHANNELZ
 };
 
 /* The values of an option that may be given several times, in order. Borrowed from argv. */
@@ -38,6 +39,7 @@ typedef struct cli_options {
     bool compact;
     bool wait_for_ready;
     bool watch;
+    bool json;
     const char *data;          /* -d; NULL: not given */
     const char *authority;     /* NULL: from the target */
     bool tls;

@@ -70,7 +70,8 @@ static void help_and_version_go_to_standard_output(void **state)
     static const char *const lines[] = { "--help",          "help",           "-h",
                                          "call --help",     "help call",      "list -h",
                                          "describe --help", "health --help",  "encode --help",
-                                         "decode --help",   "call x y --help" };
+                                         "decode --help",   "channelz --help",
+                                         "call x y --help" };
     (void)state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         result r = run(lines[i], "", 0);
@@ -117,6 +118,8 @@ static void wrong_usage_says_what_would_be_right(void **state)
                              "--descriptor-set FILE\n");
     expect_usage("health", "tern health: expected TARGET and perhaps SERVICE, got 0 arguments; see "
                            "`tern health --help`\n");
+    expect_usage("channelz a b", "tern channelz: expected TARGET, got 2 arguments; see `tern "
+                                 "channelz --help`\n");
     expect_usage("describe",
                  "tern describe: expected SYMBOL, got nothing; see `tern describe --help`\n");
 }
