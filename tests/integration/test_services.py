@@ -290,7 +290,7 @@ def test_refusals(services, folder):
     """One clear line and an exit status, each."""
     free = os.path.join(folder, "free")
     taken = os.path.join(folder, "account.sock")
-    refused(1, "another account service runs on this folder", "account", "--dir", folder)
+    refused(75, "another account service runs on this folder", "account", "--dir", folder)
     refused(1, "in use", "account", "--dir", free, "--listen", f"unix:{taken}")
     refused(1, "cannot make the folder", "account", "--dir", os.path.join(folder, "no", "such"))
     refused(1, "cannot", "account", "--dir", free, "--listen", f"unix:{folder}/no/such.sock")
