@@ -231,9 +231,10 @@ int cli_channelz_run(const cli_options *o, const cli_io *io, cli_error *e)
     }
     const cli_call call = { .target = o->args.items[0], .options = o };
     fetch f = { .options = TERN_CALL_OPTIONS_INIT, .e = e };
-    int rc = cli_session_open(&call, io->err, &s, e);
-    tern_context *time_left =
-        tern_context_new(NULL, o->timeout_ms != 0 ? o->timeout_ms : CLI_HEALTH_TIMEOUT_MS);
+    int rc = cli_session_open(&s, &call, io->err, e);
+    int64_t timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : CLI_HEALTH_TIMEOUT_MS;
+    /* Ctrl-C ends it as well. */
+    tern_context *time_left = tern_context_new(s.cancel.context, timeout_ms);
     if (rc == 0 && time_left == NULL) {
         rc = cli_fail_memory(e);
     }
@@ -245,7 +246,7 @@ int cli_channelz_run(const cli_options *o, const cli_io *io, cli_error *e)
         rc = fetch_and_show(&f, o, io);
     }
     free_all(&f.z);
-    cli_session_close(&s);
     tern_context_free(time_left);
+    cli_session_close(&s);
     return rc;
 }

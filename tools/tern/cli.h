@@ -1,8 +1,9 @@
 /* What every part of the tern command shares: exit statuses, limits, errors, the streams it talks
  * to, and the list of its subcommands.
  *
- * The command is one thread that does one thing and ends. A function that can fail returns 0 or -1
- * and describes the failure in a cli_error: one line for a person, and the exit status. */
+ * The command does one thing and ends; only streams take further threads (stream.c, cancel.c). A
+ * function that can fail returns 0 or -1 and describes the failure in a cli_error: one line for a
+ * person, and the exit status. */
 #ifndef TERN_TOOLS_CLI_H
 #define TERN_TOOLS_CLI_H
 
@@ -23,7 +24,7 @@ typedef enum cli_exit {
 
 /* Bytes of one serialized message that is made or read. (protobuf's own limit is 2 GiB.) */
 #define CLI_MESSAGE_BYTES_MAX (256u * 1024 * 1024)
-/* Bytes of a file or of standard input. */
+/* Bytes of a file or of standard input; of a stream's input: of one message. */
 #define CLI_INPUT_BYTES_MAX (256u * 1024 * 1024)
 /* Bytes of a descriptor set. (All of googleapis with comments is about 60 MB.) */
 #define CLI_SCHEMA_BYTES_MAX (128u * 1024 * 1024)

@@ -26,14 +26,16 @@
 static const char CALL_HELP[] =
     "usage: tern call TARGET SERVICE/METHOD [-d JSON] SCHEMA [OPTION]...\n"
     "\n"
-    "Calls a unary method and prints the answer as JSON.\n"
+    "Calls a method of any kind and prints what it answers as JSON, each message as it comes.\n"
     "\n"
     "TARGET   host:port, dns:host:port, ipv4:1.2.3.4:port, ipv6:[::1]:port, unix:/path\n"
     "METHOD   its full name, such as shop.v1.Orders/Get; `tern list` shows them\n"
     "\n" SCHEMA_HELP "\n"
     "request:\n"
     "  -d, --data JSON        the request; @FILE reads a file, @- standard input; without it the\n"
-    "                         request is empty\n"
+    "                         request is empty. A method that takes a stream gets every JSON value\n"
+    "                         as a message of its own, from standard input as soon as it is\n"
+    "                         complete; without -d it gets none\n"
     "  -H, --header 'K: V'    metadata to send, may be repeated; the value of a key that ends in\n"
     "                         -bin is given as base64\n"
     "  --timeout TIME         deadline: 500ms, 2s, 1.5s, 3m, 1h; without it there is none\n"
@@ -49,12 +51,18 @@ static const char CALL_HELP[] =
     "\n"
     "exit status: 0 answered; 64 + gRPC code when the call failed, with code and message on\n"
     "standard error; 2 when it could not be made as given; 1 when this machine failed.\n"
+    "Ctrl-C cancels the call (65), a second one ends the command at once.\n"
     "\n"
     "examples:\n"
     "  tern call localhost:7000 shop.v1.Orders/Get -d '{\"id\": \"o-17\"}' --proto shop.proto\n"
     "  tern call shop.example:443 shop.v1.Orders/Get --proto shop.proto --tls\n"
     "  tern call unix:/run/shop.sock shop.v1.Orders/Put -d @order.json -I proto \\\n"
-    "      --proto shop/v1/orders.proto -H 'tenant: blue' --timeout 2s\n";
+    "      --proto shop/v1/orders.proto -H 'tenant: blue' --timeout 2s\n"
+    "  tern call localhost:7000 shop.v1.Orders/Watch -d '{\"id\": \"o-17\"}' --compact \\\n"
+    "      --proto shop.proto                                    # prints until the server ends it\n"
+    "  tern call localhost:7000 shop.v1.Orders/PutAll -d '{\"id\": \"1\"} {\"id\": \"2\"}' \\\n"
+    "      --proto shop.proto                                    # a stream of two messages\n"
+    "  tern call localhost:7000 shop.v1.Help/Chat -d @- --proto shop.proto   # by hand, Ctrl-D ends\n";
 
 static const char LIST_HELP[] =
     "usage: tern list [SERVICE] SCHEMA\n"
@@ -142,7 +150,7 @@ static const char DECODE_HELP[] =
     "  tern decode shop.v1.Order order.bin --proto shop.proto\n";
 
 const cli_command cli_commands[] = {
-    { "call", CLI_FOR_CALL, "calls a unary method", CALL_HELP, cli_call_run },
+    { "call", CLI_FOR_CALL, "calls a method", CALL_HELP, cli_call_run },
     { "list", CLI_FOR_LIST, "lists services and methods", LIST_HELP, cli_list_run },
     { "describe", CLI_FOR_DESCRIBE, "shows a service, method, message or enum", DESCRIBE_HELP,
       cli_describe_run },

@@ -14,15 +14,6 @@
 #include "tools/tern/text.h"
 #include "tools/tern/tls.h"
 
-void cli_session_close(cli_session *s)
-{
-    tern_channel_free(s->channel);
-    tern_tls_client_unref(s->tls);
-    tern_metadata_free(s->request);
-    tern_metadata_free(s->initial);
-    tern_metadata_free(s->trailing);
-}
-
 static bool is_binary_key(const char *key)
 {
     size_t len = strlen(key);
@@ -87,15 +78,9 @@ static int add_header(tern_metadata *md, const char *text, cli_error *e)
     return 0;
 }
 
-int cli_session_open(const cli_call *call, FILE *err, cli_session *s, cli_error *e)
+static int add_headers(cli_session *s, cli_error *e)
 {
-    const cli_options *o = call->options;
-    tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
-    tern_status status;
-    memset(s, 0, sizeof(*s));
-    options.authority = o->authority;
-    options.user_agent = "tern-cli";
-    options.breaker.disabled = true; /* one call has no history to judge a server by */
+    const cli_options *o = s->call->options;
     s->request = tern_metadata_new();
     s->initial = tern_metadata_new();
     s->trailing = tern_metadata_new();
@@ -107,16 +92,31 @@ int cli_session_open(const cli_call *call, FILE *err, cli_session *s, cli_error 
             return -1;
         }
     }
-    if (cli_tls_open(o, err, &s->tls, e) != 0) {
-        return -1;
-    }
-    options.tls = s->tls;
-    if (tern_channel_new(call->target, &options, &s->channel, &status) != TERN_OK) {
-        s->channel = NULL;
-        return cli_fail(e, status.code == TERN_INVALID_ARGUMENT ? CLI_EXIT_USAGE : CLI_EXIT_FAILURE,
-                        "%s", status.message);
+    return 0;
+}
+
+static int read_compression(const cli_options *o, tern_compression *ret, cli_error *e)
+{
+    if (o->compress != NULL && tern_compression_from_name(o->compress, ret) != 0) {
+        return cli_fail(e, CLI_EXIT_USAGE,
+                        "--compress %s: expected gzip, deflate, zstd or identity", o->compress);
     }
     return 0;
+}
+
+static int fill_options(cli_session *s, cli_error *e)
+{
+    const cli_options *o = s->call->options;
+    s->options = (tern_call_options)TERN_CALL_OPTIONS_INIT;
+    s->options.context = s->cancel.context;
+    s->options.timeout_ms = s->call->timeout_ms;
+    s->options.metadata = s->request;
+    s->options.ret_initial_metadata = s->initial;
+    s->options.ret_trailing_metadata = s->trailing;
+    s->options.wait_for_ready = o->wait_for_ready;
+    s->options.receive_message_bytes_max = (size_t)o->receive_bytes_max;
+    s->options.compress_mode = TERN_COMPRESS_ALWAYS; /* who asks for it wants to see it */
+    return read_compression(o, &s->options.compression, e);
 }
 
 static void print_metadata(FILE *err, const char *mark, const tern_metadata *md)
@@ -143,45 +143,78 @@ static double now_ms(void)
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-static int read_compression(const cli_options *o, tern_compression *ret, cli_error *e)
+static void show_begin(const cli_session *s)
 {
-    if (o->compress != NULL && tern_compression_from_name(o->compress, ret) != 0) {
-        return cli_fail(e, CLI_EXIT_USAGE,
-                        "--compress %s: expected gzip, deflate, zstd or identity", o->compress);
+    const cli_call *call = s->call;
+    tern_log_set_sink(TERN_LOG_INFO, tern_log_to_stderr, NULL);
+    (void)fprintf(s->err, "> %s at %s", call->method->path, call->target);
+    if ((call->method->kind & TERN_KIND_CLIENT_STREAMING) != 0) {
+        (void)fputs(", a stream of messages\n", s->err);
+    } else {
+        (void)fprintf(s->err, ", %zu bytes\n", call->request.len);
     }
+    print_metadata(s->err, ">", s->request);
+}
+
+int cli_session_open(cli_session *s, const cli_call *call, FILE *err, cli_error *e)
+{
+    tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
+    tern_status status;
+    memset(s, 0, sizeof(*s));
+    s->call = call;
+    s->err = err;
+    options.authority = call->options->authority;
+    options.user_agent = "tern-cli";
+    options.breaker.disabled = true; /* one call has no history to judge a server by */
+    if (add_headers(s, e) != 0 || cli_tls_open(call->options, err, &s->tls, e) != 0 ||
+        cli_cancel_begin(&s->cancel, e) != 0 || fill_options(s, e) != 0) {
+        return -1;
+    }
+    options.tls = s->tls;
+    if (tern_channel_new(call->target, &options, &s->channel, &status) != TERN_OK) {
+        s->channel = NULL;
+        return cli_fail(e, status.code == TERN_INVALID_ARGUMENT ? CLI_EXIT_USAGE : CLI_EXIT_FAILURE,
+                        "%s", status.message);
+    }
+    if (call->options->verbose && call->method != NULL) {
+        show_begin(s);
+    }
+    s->begin_ms = now_ms();
     return 0;
 }
 
-/* The options of the call, once the session is open; says with --verbose what is sent. */
-static void begin_call(const cli_call *call, const cli_io *io, const cli_session *s,
-                       tern_call_options *options)
+void cli_session_close(cli_session *s)
 {
-    options->timeout_ms = call->timeout_ms;
-    options->metadata = s->request;
-    options->ret_initial_metadata = s->initial;
-    options->ret_trailing_metadata = s->trailing;
-    options->wait_for_ready = call->options->wait_for_ready;
-    options->receive_message_bytes_max = (size_t)call->options->receive_bytes_max;
-    options->compress_mode = TERN_COMPRESS_ALWAYS; /* who asks for it wants to see it */
-    if (call->options->verbose) {
-        tern_log_set_sink(TERN_LOG_INFO, tern_log_to_stderr, NULL);
-        (void)fprintf(io->err, "> %s at %s, %zu bytes\n", call->method->path, call->target,
-                      call->request.len);
-        print_metadata(io->err, ">", s->request);
+    tern_channel_free(s->channel);
+    tern_tls_client_unref(s->tls);
+    tern_metadata_free(s->request);
+    tern_metadata_free(s->initial);
+    tern_metadata_free(s->trailing);
+    cli_cancel_end(&s->cancel);
+}
+
+void cli_session_show_headers(cli_session *s, const tern_metadata *initial)
+{
+    if (s->call->options->verbose && !s->headers_shown) {
+        s->headers_shown = true;
+        cli_tls_print_peer(s->err, s->channel);
+        print_metadata(s->err, "< header", initial);
     }
 }
 
-static void print_end(const cli_io *io, const cli_session *s, tern_code code, double begin)
+void cli_session_show_end(cli_session *s, tern_code code, const char *extra)
 {
-    cli_tls_print_peer(io->err, s->channel);
-    print_metadata(io->err, "< header", s->initial);
-    print_metadata(io->err, "< trailer", s->trailing);
-    (void)fprintf(io->err, "< %s after %.3f ms", tern_code_name(code), now_ms() - begin);
+    if (s->call->options->verbose) {
+        cli_session_show_headers(s, s->initial);
+        print_metadata(s->err, "< trailer", s->trailing);
+        (void)fprintf(s->err, "< %s after %.3f ms%s\n", tern_code_name(code),
+                      now_ms() - s->begin_ms, extra);
+    }
 }
 
-static int fail_call(tern_code code, const tern_status *status, cli_error *e)
+int cli_fail_status(cli_error *e, const tern_status *status)
 {
-    return cli_fail(e, CLI_EXIT_STATUS + (int)code, "%s%s%s", tern_code_name(code),
+    return cli_fail(e, CLI_EXIT_STATUS + (int)status->code, "%s%s%s", tern_code_name(status->code),
                     status->message[0] == '\0' ? "" : ": ", status->message);
 }
 
@@ -189,29 +222,21 @@ int cli_call_make(const cli_call *call, const cli_io *io, void **ret, size_t *re
 {
     cli_session s;
     tern_status status;
-    tern_call_options options = TERN_CALL_OPTIONS_INIT;
-    bool compressed = false;
-    if (read_compression(call->options, &options.compression, e) != 0) {
-        return -1;
-    }
-    if (cli_session_open(call, io->err, &s, e) != 0) {
-        cli_session_close(&s);
-        return -1;
-    }
-    begin_call(call, io, &s, &options);
-    options.ret_compressed = &compressed;
-    double begin = now_ms();
-    tern_code code = tern_call_unary(s.channel, call->method, &options, call->request.data,
-                                     call->request.len, ret, ret_len, &status);
-    if (call->options->verbose) {
-        print_end(io, &s, code, begin);
+    char extra[80] = "";
+    int rc = cli_session_open(&s, call, io->err, e);
+    if (rc == 0) {
+        s.options.ret_compressed = &s.compressed;
+        tern_code code = tern_call_unary(s.channel, call->method, &s.options, call->request.data,
+                                         call->request.len, ret, ret_len, &status);
         if (code == TERN_OK) {
-            (void)fprintf(io->err, ", %zu bytes%s", *ret_len, compressed ? ", compressed" : "");
+            (void)snprintf(extra, sizeof(extra), ", %zu bytes%s", *ret_len,
+                           s.compressed ? ", compressed" : "");
         }
-        (void)fputc('\n', io->err);
+        cli_session_show_end(&s, code, extra);
+        rc = code == TERN_OK ? 0 : cli_fail_status(e, &status);
     }
     cli_session_close(&s);
-    return code == TERN_OK ? 0 : fail_call(code, &status, e);
+    return rc;
 }
 
 int cli_call_stream(const cli_call *call, const cli_io *io, cli_taker take, void *ctx, cli_error *e)
@@ -221,31 +246,23 @@ int cli_call_stream(const cli_call *call, const cli_io *io, cli_taker take, void
     tern_stream *stream;
     const void *bytes;
     size_t len;
-    tern_call_options options = TERN_CALL_OPTIONS_INIT;
-    int rc = 0;
-    if (cli_session_open(call, io->err, &s, e) != 0) {
-        cli_session_close(&s);
-        return -1;
-    }
-    begin_call(call, io, &s, &options);
-    double begin = now_ms();
-    tern_code code = tern_stream_open(s.channel, call->method, &options, &stream, &status);
-    if (code == TERN_OK) {
-        if (tern_stream_send(stream, call->request.data, call->request.len)) {
-            (void)tern_stream_close_send(stream);
+    int rc = cli_session_open(&s, call, io->err, e);
+    if (rc == 0) {
+        tern_code code = tern_stream_open(s.channel, call->method, &s.options, &stream, &status);
+        if (code == TERN_OK) {
+            if (tern_stream_send(stream, call->request.data, call->request.len)) {
+                (void)tern_stream_close_send(stream);
+            }
+            while (rc == 0 && tern_stream_recv(stream, &bytes, &len)) {
+                rc = take(bytes, len, ctx, e);
+            }
+            code = tern_stream_finish(stream, &status);
         }
-        while (rc == 0 && tern_stream_recv(stream, &bytes, &len)) {
-            rc = take(bytes, len, ctx, e);
+        cli_session_show_end(&s, code, "");
+        if (rc == 0 && code != TERN_OK) {
+            rc = cli_fail_status(e, &status);
         }
-        code = tern_stream_finish(stream, &status);
-    }
-    if (call->options->verbose) {
-        print_end(io, &s, code, begin);
-        (void)fputc('\n', io->err);
     }
     cli_session_close(&s);
-    if (rc != 0) {
-        return rc; /* *e is set */
-    }
-    return code == TERN_OK ? 0 : fail_call(code, &status, e);
+    return rc;
 }

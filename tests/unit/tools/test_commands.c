@@ -1,5 +1,7 @@
 /* The command line of tern (tools/tern/app.c, options.c, help.c) and the subcommands that need no
  * server: what they print and how they end. */
+#include <tern/status.h>
+
 #include "unit/tools/cli_support.h"
 
 /* What a run left behind. */
@@ -337,21 +339,24 @@ static void encode_and_decode_are_filters(void **state)
                  "tern encode: tern.test.Mood is an enum, not a message\n");
 }
 
-static void streaming_methods_are_refused(void **state)
+static void calls_of_every_kind_are_told_why_they_fail(void **state)
 {
+    static const char *const methods[] = { "Echo", "Watch", "Collect", "Chat" };
     (void)state;
-    expect_usage(
-        "call localhost:1 tern.test.Probe/Watch" SCHEMA,
-        "tern call: tern.test.Probe/Watch is a server streaming method; this version of tern "
-        "calls unary methods only\n");
-    expect_usage(
-        "call localhost:1 tern.test.Probe/Collect" SCHEMA,
-        "tern call: tern.test.Probe/Collect is a client streaming method; this version of tern "
-        "calls unary methods only\n");
-    expect_usage(
-        "call localhost:1 tern.test.Probe/Chat" SCHEMA,
-        "tern call: tern.test.Probe/Chat is a bidirectional streaming method; this version of "
-        "tern calls unary methods only\n");
+    for (size_t i = 0; i < 4; i++) {
+        char line[256];
+        (void)snprintf(line, sizeof(line), "call ipv4:127.0.0.1:1 tern.test.Probe/%s" SCHEMA,
+                       methods[i]);
+        result r = run(line, NULL, 0);
+        assert_int_equal(r.status, CLI_EXIT_STATUS + TERN_UNAVAILABLE);
+        assert_string_equal(r.out, "");
+        assert_memory_equal(r.err, "tern call: UNAVAILABLE: ", 24);
+        done(&r);
+    }
+    expect_usage("call localhost:1 tern.test.Probe/Collect -d @/nowhere/x" SCHEMA,
+                 "tern call: /nowhere/x cannot be opened: No such file or directory\n");
+    expect_usage("call localhost:1 tern.test.Probe/Chat --compress lzw" SCHEMA,
+                 "tern call: --compress lzw: expected gzip, deflate, zstd or identity\n");
 }
 
 static void metadata_is_checked_before_anything_is_sent(void **state)
@@ -395,7 +400,7 @@ int main(void)
         cmocka_unit_test(list_shows_services_and_methods),
         cmocka_unit_test(describe_shows_declarations_with_their_comments),
         cmocka_unit_test(encode_and_decode_are_filters),
-        cmocka_unit_test(streaming_methods_are_refused),
+        cmocka_unit_test(calls_of_every_kind_are_told_why_they_fail),
         cmocka_unit_test(metadata_is_checked_before_anything_is_sent),
         cmocka_unit_test(errors_cannot_steer_the_terminal),
         cmocka_unit_test(a_full_disk_is_a_failure),
