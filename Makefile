@@ -63,7 +63,8 @@ GEN_STUB := $(SERVICE_PROTOS:proto/%.proto=$(B)/gen/%.tern.c)
 # Of protobuf's own files, those that the library's services import.
 WELL_KNOWN := $(addprefix google/protobuf/,any.proto duration.proto timestamp.proto wrappers.proto)
 GEN_SRC := $(GEN_MSG) $(GEN_STUB) $(WELL_KNOWN:%.proto=$(B)/gen/%.pb-c.c)
-GEN_LIB := $(filter $(B)/gen/grpc/health/% $(B)/gen/grpc/channelz/%,$(GEN_SRC)) \
+GEN_LIB := $(filter $(B)/gen/grpc/health/% $(B)/gen/grpc/channelz/% \
+           $(B)/gen/grpc/reflection/%,$(GEN_SRC)) \
            $(WELL_KNOWN:%.proto=$(B)/gen/%.pb-c.c)
 GEN_DRONE := $(filter $(B)/gen/drone/%,$(GEN_SRC))
 GEN_TESTING := $(filter $(B)/gen/grpc/testing/% $(B)/gen/tests/%,$(GEN_SRC))

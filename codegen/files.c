@@ -7,6 +7,7 @@
 
 #include "codegen/comments.h"
 #include "codegen/defaults.h"
+#include "codegen/embed.h"
 #include "codegen/enums.h"
 #include "codegen/messages.h"
 #include "codegen/services.h"
@@ -172,6 +173,7 @@ void cg_put_stub_source(cg_arena *a, cg_out *o, const cg_file *f)
 
     put_origin(a, o, f);
     cg_putf(o, "#include \"%s.tern.h\"\n\n", f->base);
+    cg_put_embedded(a, o, f);
     for (i = 0; i < f->n_services; i++)
-        cg_put_service_definitions(o, &f->services[i]);
+        cg_put_service_definitions(o, f, &f->services[i]);
 }

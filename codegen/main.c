@@ -30,8 +30,9 @@ static const char usage[] =
     "if there are services, FILE.tern.h and FILE.tern.c (client functions and handler tables).\n"
     "\n"
     "Options, as --tern_opt=NAME=VALUE or --tern_out=NAME=VALUE,...:DIR\n"
-    "    messages=yes|no   no: leave the messages to protoc-gen-c (default: yes)\n"
-    "    prefix=NAME       put before the names of stubs (default: none)\n"
+    "    messages=yes|no    no: leave the messages to protoc-gen-c (default: yes)\n"
+    "    reflection=yes|no  no: do not embed descriptors for server reflection (default: yes)\n"
+    "    prefix=NAME        put before the names of stubs (default: none)\n"
     "\n"
     "By hand there are only --help and --version.\n";
 

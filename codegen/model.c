@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "codegen/embed.h"
 #include "codegen/names.h"
 #include "codegen/resolve.h"
 #include "codegen/stub_names.h"
@@ -346,7 +347,7 @@ static int build_services(cg_model *m, cg_file *file, const cg_comments *comment
     return 0;
 }
 
-static cg_file *find_file(const cg_model *m, const char *name)
+cg_file *cg_model_file(const cg_model *m, const char *name)
 {
     size_t i;
 
@@ -363,7 +364,7 @@ static int resolve_includes(cg_model *m, cg_file *file)
 
     file->includes = cg_alloc(m->arena, proto->n_dependency, sizeof(*file->includes));
     for (i = 0; i < proto->n_dependency; i++) {
-        const cg_file *dependency = find_file(m, proto->dependency[i]);
+        const cg_file *dependency = cg_model_file(m, proto->dependency[i]);
 
         if (!dependency)
             return cg_fail(m,
@@ -410,7 +411,7 @@ int cg_model_build(cg_model *m, const cg_request *request)
         m->n_files++;
     }
     for (i = 0; i < request->n_file_to_generate; i++) {
-        cg_file *file = find_file(m, request->file_to_generate[i]);
+        cg_file *file = cg_model_file(m, request->file_to_generate[i]);
 
         if (!file)
             return cg_fail(m, "%s: to be generated, but not in the request to protoc-gen-tern",
@@ -421,5 +422,5 @@ int cg_model_build(cg_model *m, const cg_request *request)
     for (i = 0; i < m->n_files; i++)
         if (m->files[i].generate && finish_file(m, &m->files[i]) < 0)
             return -1;
-    return 0;
+    return m->params.reflection ? cg_embed_resolve(m) : 0;
 }

@@ -140,6 +140,9 @@ struct cg_file {
     bool generate;
     const cg_file **includes; /* files whose headers ours includes */
     size_t n_includes;
+    cg_file **imports; /* all of them; NULL: not looked for */
+    cg_file **embedded; /* whose descriptors go with the services; none: reflection=no */
+    size_t n_embedded;
     cg_message *messages;
     size_t n_messages;
     cg_enum *enums;
@@ -160,6 +163,9 @@ typedef struct cg_model {
 
 /* Notes what is wrong, unless something was noted already. Always returns -1. */
 int cg_fail(cg_model *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The file of that name; NULL: there is none. */
+cg_file *cg_model_file(const cg_model *m, const char *name);
 
 /* Builds the model of a request whose parameter was read into m->params. Returns 0, or -1 with
  * m->error set. */

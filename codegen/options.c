@@ -13,13 +13,14 @@ enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
 /* --- the plugin's parameter ------------------------------------------------------------------- */
 
 static const char known[] = "known options: messages=yes|no (write .pb-c.h and .pb-c.c), "
+                            "reflection=yes|no (embed descriptors for server reflection), "
                             "prefix=NAME (put before the names of stubs)";
 
-static const char *read_messages(cg_arena *a, const char *value, cg_params *ret)
+static const char *read_switch(cg_arena *a, const char *name, const char *value, bool *ret)
 {
     if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
-        return cg_printf(a, "option messages is \"%s\": it must be yes or no", value);
-    ret->messages = strcmp(value, "yes") == 0;
+        return cg_printf(a, "option %s is \"%s\": it must be yes or no", name, value);
+    *ret = strcmp(value, "yes") == 0;
     return NULL;
 }
 
@@ -40,6 +41,7 @@ static const char *read_prefix(cg_arena *a, const char *value, cg_params *ret)
 const char *cg_params_read(cg_arena *a, const char *text, cg_params *ret)
 {
     ret->messages = true;
+    ret->reflection = true;
     ret->prefix = "";
     while (text && *text) {
         size_t len = strcspn(text, ",");
@@ -49,7 +51,9 @@ const char *cg_params_read(cg_arena *a, const char *text, cg_params *ret)
         const char *problem = NULL;
 
         if (key_len == 8 && memcmp(option, "messages", 8) == 0)
-            problem = read_messages(a, value, ret);
+            problem = read_switch(a, "messages", value, &ret->messages);
+        else if (key_len == 10 && memcmp(option, "reflection", 10) == 0)
+            problem = read_switch(a, "reflection", value, &ret->reflection);
         else if (key_len == 6 && memcmp(option, "prefix", 6) == 0)
             problem = read_prefix(a, value, ret);
         else if (len > 0)

@@ -11,6 +11,7 @@
 /* --tern_opt. */
 typedef struct cg_params {
     bool messages;      /* write the .pb-c files; messages=no leaves them to protoc-gen-c */
+    bool reflection;    /* embed descriptors beside services; reflection=no leaves them out */
     const char *prefix; /* put before the name of every stub symbol; "" */
 } cg_params;
 

@@ -87,7 +87,7 @@ static void put_method_table(cg_out *o, const cg_service *s)
     cg_put(o, "};\n\n");
 }
 
-void cg_put_service_definitions(cg_out *o, const cg_service *s)
+void cg_put_service_definitions(cg_out *o, const cg_file *f, const cg_service *s)
 {
     cg_putf(o, "/* --- %s --- */\n\n", s->full);
     cg_put_trampolines(o, s);
@@ -95,7 +95,11 @@ void cg_put_service_definitions(cg_out *o, const cg_service *s)
         put_method_table(o, s);
     cg_putf(o, "const tern_service %s = { \"%s\", ", s->stub, s->full);
     if (s->n_methods > 0)
-        cg_putf(o, "%s__methods, %zu };\n\n", s->stub, s->n_methods);
+        cg_putf(o, "%s__methods, %zu, ", s->stub, s->n_methods);
+    else
+        cg_put(o, "NULL, 0, ");
+    if (f->n_embedded > 0)
+        cg_putf(o, "tern__files, %zu };\n\n", f->n_embedded);
     else
         cg_put(o, "NULL, 0 };\n\n");
     cg_put_client_definitions(o, s);

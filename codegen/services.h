@@ -6,6 +6,7 @@
 #include "codegen/print.h"
 
 void cg_put_service_declarations(cg_out *o, const cg_service *s);
-void cg_put_service_definitions(cg_out *o, const cg_service *s);
+/* `f` is the file of the service: its descriptors were written before. */
+void cg_put_service_definitions(cg_out *o, const cg_file *f, const cg_service *s);
 
 #endif

@@ -36,7 +36,7 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/lib/libtestparts.a $(LIBTERN)
 test: setup ## builds and runs every test (ONLY=pattern: those whose path contains it)
 	@$(MAKE) --no-print-directory WERROR=1 run-tests
 
-# test_tern_streams.py and test_reflection.py call the interop server.
+# test_tern_streams.py and test_tern_reflection.py call the interop server.
 build-tests: all $(TEST_BINS) $(B)/interop/tern-server
 
 run-tests: build-tests

@@ -134,6 +134,7 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
 /* A piece of memory that goes with the server. */
 struct tern__owned {
     struct tern__owned *next;
+    void (*release)(void *owned); /* NULL: nothing to do */
     _Alignas(16) unsigned char bytes[];
 };
 
@@ -147,10 +148,19 @@ void *tern__server_own(tern_server *srv, size_t size)
     return o->bytes;
 }
 
+void tern__server_at_free(tern_server *srv, void *owned, void (*release)(void *owned))
+{
+    for (struct tern__owned *o = srv->owned; o; o = o->next)
+        if ((void *)o->bytes == owned)
+            o->release = release;
+}
+
 static void free_owned(tern_server *srv)
 {
     while (srv->owned) {
         struct tern__owned *next = srv->owned->next;
+        if (srv->owned->release)
+            srv->owned->release(srv->owned->bytes);
         free(srv->owned);
         srv->owned = next;
     }
@@ -189,9 +199,9 @@ void tern_server_free(tern_server *srv)
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
         tern_tls_server_unref(srv->listeners[i].tls);
     }
+    free_owned(srv);
     free_map(&srv->methods);
     free_map(&srv->services);
-    free_owned(srv);
     tern__exec_deinit(&srv->exec);
     if (srv->stop_fd >= 0)
         close(srv->stop_fd);
@@ -220,6 +230,16 @@ bool tern__server_has_service(const tern_server *srv, const char *name, size_t l
     return tern__strmap_get(&srv->services, name, len) != NULL;
 }
 
+int tern__server_note_service(tern_server *srv, const tern_service *service)
+{
+    tern__server_service *s = service_get(srv, service->name, strlen(service->name));
+    if (!s)
+        return -ENOMEM;
+    s->table = service;
+    s->served = true;
+    return 0;
+}
+
 tern_code tern_server_add_raw(tern_server *srv, const tern_method *method, tern_raw_handler handler,
                               void *self, tern_status *reterr)
 {
@@ -238,8 +258,10 @@ tern_code tern_server_add_raw(tern_server *srv, const tern_method *method, tern_
                                method->path);
     *m = (tern__server_method){ method, handler, self, service->execution };
     int rv = tern__strmap_put(&srv->methods, method->path, strlen(method->path), m);
-    if (rv == 0)
+    if (rv == 0) {
+        service->served = true;
         return TERN_OK;
+    }
     free(m);
     if (rv == -EEXIST)
         return tern_status_set(reterr, TERN_ALREADY_EXISTS, "%s is served already", method->path);

@@ -63,6 +63,8 @@ struct tern_server {
 /* A service as it is known: for messages and execution. */
 typedef struct tern__server_service {
     tern_execution execution;
+    bool served;                      /* it has a method, or was registered */
+    const struct tern_service *table; /* NULL: its methods were added one by one */
     char name[];
 } tern__server_service;
 
@@ -70,6 +72,10 @@ bool tern__server_has_service(const tern_server *srv, const char *name, size_t l
 /* Memory that lives as long as the server, for what is registered with it; NULL when out of
  * memory. */
 void *tern__server_own(tern_server *srv, size_t size);
+/* Has `release` called with such memory before it goes; one for each. */
+void tern__server_at_free(tern_server *srv, void *owned, void (*release)(void *owned));
+/* Remembers what a service was registered as (borrowed). 0 or -ENOMEM. */
+int tern__server_note_service(tern_server *srv, const struct tern_service *service);
 /* 0 or -ENOSPC. Before start. */
 int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx);
 

@@ -142,5 +142,8 @@ tern_code tern_stub_register(tern_server *srv, const tern_service *service, cons
         const tern_method *m = &service->methods[i];
         code = tern_server_add_raw(srv, m, m->invoke ? serve : serve_nothing, b, reterr);
     }
+    if (code == TERN_OK && tern__server_note_service(srv, service))
+        code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for service %s",
+                               service->name);
     return code;
 }

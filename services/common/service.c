@@ -117,7 +117,8 @@ static tern_code make_service(const drone_service_spec *spec, drone_service *svc
     if (code == TERN_OK && tern_health_set(svc->health, spec->service_name, TERN_SERVING) != 0) {
         code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory");
     }
-    return code;
+    /* `tern list` and `tern call` then need no .proto files. */
+    return code == TERN_OK ? tern_server_add_reflection(svc->server, reterr) : code;
 }
 
 /* Listens and starts the store. Of port 0, svc->listen becomes the address with the port taken. */

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include <tern/health.h>
+#include <tern/reflection.h>
 #include <tern/server.h>
 
 #include "common/args.h"

@@ -17,13 +17,14 @@ fail() {
 
 [ -x "$plugin" ] || fail "$plugin is not there: run make first"
 
-# generate OUT FILE...: runs protoc with the plugin; TERN_OPT holds options for it.
+# generate OUT FILE...: runs protoc with the plugin; TERN_OPT holds options for it. Unless they say
+# otherwise descriptors are not embedded: those of imports are other people's and change with protoc.
 generate() {
     out=$1
     shift
     mkdir -p "$out"
     (cd "$here" && protoc -I. -I"$include" --plugin=protoc-gen-tern="$plugin" \
-        ${TERN_OPT:+--tern_opt="$TERN_OPT"} --tern_out="$out" "$@")
+        --tern_opt="${TERN_OPT:-reflection=no}" --tern_out="$out" "$@")
 }
 
 # The .proto files of this folder, and those that come with protoc.

@@ -2,6 +2,7 @@
 # Everything that is generated compiles without a warning: as C11 with gcc and clang, as C++11 and
 # C++17 with g++ and clang++, sources and headers alike. A compiler that is not installed is left
 # out, and said so; none at all is a failure.
+TERN_OPT=reflection=yes
 . "$(dirname "$0")/lib.sh"
 
 common="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wcast-qual"

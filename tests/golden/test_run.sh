@@ -1,6 +1,7 @@
 #!/bin/sh
 # Generated code does what it should: proto3 `optional`, stubs, defaults of floating-point fields.
 # What run_optional.c packs is read by Google's implementation as well.
+TERN_OPT=reflection=yes
 . "$(dirname "$0")/lib.sh"
 
 generate "$TMP/gen" optional3.proto services.proto keywords.proto collisions.proto \

@@ -35,7 +35,8 @@ $(INTEROP_OUT)/cpp/%.o: tests/interop/cpp/%.cc tests/interop/cpp/common.h $(INTE
 	$(Q)$(CXX) -std=c++17 -O1 -Wall -Wextra -isystem $(INTEROP_OUT)/cpp -c -o $@ $<
 $(INTEROP_CXX): $(INTEROP_OUT)/cpp-%: $(INTEROP_OUT)/cpp/%.o $(INTEROP_CXX_OBJ)
 	@echo "  LD $@"
-	$(Q)$(CXX) -o $@ $^ $$(pkg-config --libs grpc++ protobuf)
+	$(Q)$(CXX) -o $@ $^ $$(pkg-config --libs grpc++ protobuf) \
+	    $(if $(findstring server,$@),-lgrpc++_reflection)
 
 $(INTEROP_PY): $(addprefix proto/,$(INTEROP_PROTOS))
 	@mkdir -p $(@D)

@@ -82,6 +82,9 @@ static tern_code set_up(tern_server *srv, const bench_options *o, uint16_t *ret_
     tern_code code = grpc_testing_benchmark_service_register(srv, &handlers, NULL, reterr);
     if (code != TERN_OK)
         return code;
+    code = tern_server_add_reflection(srv, reterr);
+    if (code != TERN_OK)
+        return code;
     tern_server_set_execution(srv, grpc_testing_benchmark_service.name,
                               (tern_execution)o->execution);
     if (!o->tls_cert)

@@ -46,9 +46,9 @@ static void print_help(FILE *to)
     }
     (void)fputs(
         "\n`tern COMMAND --help` explains one of them; `tern --version` prints the version.\n"
-        "\nexample:\n"
-        "  tern call localhost:7000 shop.v1.Orders/Get -d '{\"id\": \"o-17\"}' "
-        "--proto shop.proto\n"
+        "\nexamples:\n"
+        "  tern list localhost:7000\n"
+        "  tern call localhost:7000 shop.v1.Orders/Get -d '{\"id\": \"o-17\"}'\n"
         "\nexit status: 0 success; 2 wrong usage, file, schema or JSON; 1 this machine "
         "failed;\n64 + gRPC code when a call failed (78: UNAVAILABLE, 68: "
         "DEADLINE_EXCEEDED ...)\n",

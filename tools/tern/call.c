@@ -4,6 +4,7 @@
 
 #include "tools/tern/codec.h"
 #include "tools/tern/net.h"
+#include "tools/tern/reflect.h"
 #include "tools/tern/stream.h"
 
 static tern_method_kind kind(const cli_method *m)
@@ -78,7 +79,10 @@ int cli_call_run(const cli_options *o, const cli_io *io, cli_error *e)
             "expected TARGET and SERVICE/METHOD, got %zu arguments; see `tern call --help`",
             o->args.n);
     }
-    if (cli_schema_load(o, &schema, e) != 0) {
+    int loaded = cli_reflect_wanted(o) ? cli_reflect_symbols(o, io, o->args.items[0],
+                                                             &o->args.items[1], 1, &schema, e)
+                                       : cli_schema_load(o, &schema, e);
+    if (loaded != 0) {
         return -1;
     }
     int rc = cli_schema_method(schema, o->args.items[1], &method, e);

@@ -40,6 +40,11 @@ typedef enum cli_exit {
 #define CLI_LIST_MAX 128u
 /* Bytes of an error text. */
 #define CLI_ERROR_TEXT_MAX 1536u
+/* Files that a server may tell of by reflection, bytes of one of its answers, and the time for it,
+ * unless --timeout says otherwise. */
+#define CLI_REFLECTION_FILES_MAX 4096u
+#define CLI_REFLECTION_BYTES_MAX (64u * 1024 * 1024)
+#define CLI_REFLECTION_TIMEOUT_MS 10000
 /* `tern health` and `tern channelz` give up after so long, unless --timeout says otherwise. */
 #define CLI_HEALTH_TIMEOUT_MS 5000
 /* Servers, channels and sockets that `tern channelz` shows, of each. */

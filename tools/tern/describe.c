@@ -3,6 +3,7 @@
  * and indexes, from the file down. */
 #include <string.h>
 
+#include "tools/tern/reflect.h"
 #include "tools/tern/schema.h"
 
 /* Steps in SourceCodeInfo paths that are taken here (schema_build.c has those of declarations). */
@@ -410,17 +411,21 @@ static int describe(const cli_schema *s, const char *name, printer *p, cli_error
 int cli_describe_run(const cli_options *o, const cli_io *io, cli_error *e)
 {
     cli_schema *schema;
-    if (o->args.n == 0) {
-        return cli_fail(e, CLI_EXIT_USAGE,
-                        "expected SYMBOL, got nothing; see `tern describe --help`");
+    size_t first = cli_reflect_wanted(o) ? 1 : 0;
+    if (o->args.n <= first) {
+        return cli_fail(e, CLI_EXIT_USAGE, "expected %sSYMBOL%s; see `tern describe --help`",
+                        first == 1 ? "TARGET and " : "",
+                        first == 1 ? ", or a schema (--proto FILE, --descriptor-set FILE)" : "");
     }
-    if (cli_schema_load(o, &schema, e) != 0) {
+    int rc = first == 1 ? cli_reflect_symbols(o, io, o->args.items[0], &o->args.items[1],
+                                              o->args.n - 1, &schema, e)
+                        : cli_schema_load(o, &schema, e);
+    if (rc != 0) {
         return -1;
     }
-    int rc = 0;
     printer p = { .out = io->out, .schema = schema };
-    for (size_t i = 0; i < o->args.n && rc == 0; i++) {
-        (void)fputs(i > 0 ? "\n" : "", io->out);
+    for (size_t i = first; i < o->args.n && rc == 0; i++) {
+        (void)fputs(i > first ? "\n" : "", io->out);
         rc = describe(schema, o->args.items[i], &p, e);
     }
     cli_schema_free(schema);

@@ -10,6 +10,22 @@
     "  --descriptor-set FILE  descriptors compiled before, with protoc --include_imports -o "     \
     "FILE\n"
 
+/* For commands that can ask the server instead. */
+#define REFLECTION_HELP                                                                           \
+    "schema: without these the server itself is asked, by gRPC reflection.\n"                     \
+    "  --proto FILE           a .proto file, compiled with protoc; may be repeated, as the next\n" \
+    "  -I, --proto-path DIR   where --proto files and their imports are looked for; without it\n" \
+    "                         the working directory, or that of FILE if FILE is not below it\n"   \
+    "  --descriptor-set FILE  descriptors compiled before, with protoc --include_imports -o "     \
+    "FILE\n"
+
+#define ASK_HELP                                                                                  \
+    "when the server is asked:\n"                                                                 \
+    "  --timeout TIME         10s by default\n"                                                   \
+    "  -H, --header 'K: V'    metadata to send\n"                                                 \
+    "  --wait-for-ready       keep trying to connect until the deadline\n"                        \
+    "  --authority NAME       :authority to send\n"
+
 #define STYLE_HELP                                                                \
     "  --emit-defaults        show fields that hold their default too\n"          \
     "  --original-names       field names as in the .proto, not lowerCamelCase\n" \
@@ -24,18 +40,18 @@
     "  --insecure-skip-verify   talk to anybody: whoever sits in between reads everything\n"
 
 static const char CALL_HELP[] =
-    "usage: tern call TARGET SERVICE/METHOD [-d JSON] SCHEMA [OPTION]...\n"
+    "usage: tern call TARGET SERVICE/METHOD [-d JSON] [SCHEMA] [OPTION]...\n"
     "\n"
     "Calls a method of any kind and prints what it answers as JSON, each message as it comes.\n"
     "\n"
     "TARGET   host:port, dns:host:port, ipv4:1.2.3.4:port, ipv6:[::1]:port, unix:/path\n"
     "METHOD   its full name, such as shop.v1.Orders/Get; `tern list` shows them\n"
-    "\n" SCHEMA_HELP "\n"
+    "\n" REFLECTION_HELP "\n"
     "request:\n"
     "  -d, --data JSON        the request; @FILE reads a file, @- standard input; without it the\n"
-    "                         request is empty. A method that takes a stream gets every JSON value\n"
-    "                         as a message of its own, from standard input as soon as it is\n"
-    "                         complete; without -d it gets none\n"
+    "                         request is empty. A method that takes a stream gets every JSON\n"
+    "                         value as a message of its own, from standard input as soon as it\n"
+    "                         is complete; without -d it gets none\n"
     "  -H, --header 'K: V'    metadata to send, may be repeated; the value of a key that ends in\n"
     "                         -bin is given as base64\n"
     "  --timeout TIME         deadline: 500ms, 2s, 1.5s, 3m, 1h; without it there is none\n"
@@ -54,31 +70,38 @@ static const char CALL_HELP[] =
     "Ctrl-C cancels the call (65), a second one ends the command at once.\n"
     "\n"
     "examples:\n"
+    "  tern call localhost:7000 shop.v1.Orders/Get -d '{\"id\": \"o-17\"}'   # asks the server\n"
     "  tern call localhost:7000 shop.v1.Orders/Get -d '{\"id\": \"o-17\"}' --proto shop.proto\n"
     "  tern call shop.example:443 shop.v1.Orders/Get --proto shop.proto --tls\n"
     "  tern call unix:/run/shop.sock shop.v1.Orders/Put -d @order.json -I proto \\\n"
     "      --proto shop/v1/orders.proto -H 'tenant: blue' --timeout 2s\n"
     "  tern call localhost:7000 shop.v1.Orders/Watch -d '{\"id\": \"o-17\"}' --compact \\\n"
-    "      --proto shop.proto                                    # prints until the server ends it\n"
+    "      --proto shop.proto                              # prints until the server ends it\n"
     "  tern call localhost:7000 shop.v1.Orders/PutAll -d '{\"id\": \"1\"} {\"id\": \"2\"}' \\\n"
-    "      --proto shop.proto                                    # a stream of two messages\n"
-    "  tern call localhost:7000 shop.v1.Help/Chat -d @- --proto shop.proto   # by hand, Ctrl-D ends\n";
+    "      --proto shop.proto                              # a stream of two messages\n"
+    "  tern call localhost:7000 shop.v1.Help/Chat -d @-    # by hand, Ctrl-D ends\n";
 
 static const char LIST_HELP[] =
-    "usage: tern list [SERVICE] SCHEMA\n"
+    "usage: tern list TARGET [SERVICE] [OPTION]...\n"
+    "       tern list [SERVICE] SCHEMA\n"
     "\n"
-    "Lists services and their methods, with the types of request and answer.\n"
-    "\n" SCHEMA_HELP "\n"
-    "example:\n"
+    "Lists services and their methods, with the types of request and answer: those of a server\n"
+    "(TARGET as for `tern call`) or those of files.\n"
+    "\n" REFLECTION_HELP "\n" ASK_HELP "\n" TLS_HELP "\n"
+    "examples:\n"
+    "  tern list localhost:7000\n"
     "  tern list -I proto --proto shop/v1/orders.proto\n";
 
 static const char DESCRIBE_HELP[] =
-    "usage: tern describe SYMBOL... SCHEMA\n"
+    "usage: tern describe TARGET SYMBOL... [OPTION]...\n"
+    "       tern describe SYMBOL... SCHEMA\n"
     "\n"
     "Shows a service, method, message or enum as a .proto file declares it, comments included\n"
-    "(a descriptor set has them if it was made with protoc --include_source_info).\n"
-    "\n" SCHEMA_HELP "\n"
+    "(a descriptor set has them if it was made with protoc --include_source_info; servers rarely\n"
+    "have).\n"
+    "\n" REFLECTION_HELP "\n" ASK_HELP "\n" TLS_HELP "\n"
     "examples:\n"
+    "  tern describe localhost:7000 shop.v1.Orders\n"
     "  tern describe shop.v1.Order -I proto --proto shop/v1/orders.proto\n"
     "  tern describe shop.v1.Orders/Get --descriptor-set shop.pb\n";
 

@@ -189,6 +189,8 @@
 #define TERN_LIMIT_METHODS 4096u
 /* Interceptors in one list: INVALID_ARGUMENT from tern_server_new() and tern_channel_new(). */
 #define TERN_LIMIT_INTERCEPTORS 16u
+/* Reflection streams at once, each of which holds a handler's thread: RESOURCE_EXHAUSTED. */
+#define TERN_LIMIT_REFLECTION_STREAMS 16u
 /* Services with a health status of their own: -ENOSPC from tern_health_set(). */
 #define TERN_LIMIT_HEALTH_SERVICES 1024u
 /* Channels, servers or sockets in one answer of channelz: the rest is on the next page. (grpc-core:

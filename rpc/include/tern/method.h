@@ -46,11 +46,22 @@ typedef struct tern_method {
     tern_invoke invoke;
 } tern_method;
 
-/* One service: its full name ("pkg.Service") and its methods in the order of the .proto. */
+/* One .proto file: its name as others import it, and its serialized FileDescriptorProto. */
+typedef struct tern_file {
+    const char *name; /* "pkg/service.proto" */
+    const void *descriptor;
+    size_t len;
+} tern_file;
+
+/* One service: its full name ("pkg.Service") and its methods in the order of the .proto. `files`,
+ * for reflection (tern/reflection.h), are the file that declares it and then all that it imports,
+ * imports of imports included; NULL: left out (reflection=no). */
 typedef struct tern_service {
     const char *name;
     const tern_method *methods;
     size_t n_methods;
+    const tern_file *files;
+    size_t n_files;
 } tern_service;
 
 TERN_END_DECLS

@@ -71,7 +71,7 @@ static const tern_method golden_collisions_v1_chat__methods[] = {
     { "/golden.collisions.v1.Chat/PlainSend", TERN_KIND_BIDI_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__collisions__v1__word__descriptor, &golden__collisions__v1__word__descriptor, golden_collisions_v1_chat_plain_send__invoke },
 };
 
-const tern_service golden_collisions_v1_chat = { "golden.collisions.v1.Chat", golden_collisions_v1_chat__methods, 8 };
+const tern_service golden_collisions_v1_chat = { "golden.collisions.v1.Chat", golden_collisions_v1_chat__methods, 8, NULL, 0 };
 
 tern_code golden_collisions_v1_chat_list(tern_channel *ch, const tern_call_options *opts, const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list__call *ret, tern_status *reterr)
 {
@@ -151,7 +151,7 @@ static const tern_method golden_collisions_v1_chat_note_stream__methods[] = {
     { "/golden.collisions.v1.ChatNoteStream/Delete", TERN_KIND_BIDI_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__collisions__v1__word__descriptor, &golden__collisions__v1__word__descriptor, golden_collisions_v1_chat_note_stream_delete__invoke },
 };
 
-const tern_service golden_collisions_v1_chat_note_stream = { "golden.collisions.v1.ChatNoteStream", golden_collisions_v1_chat_note_stream__methods, 1 };
+const tern_service golden_collisions_v1_chat_note_stream = { "golden.collisions.v1.ChatNoteStream", golden_collisions_v1_chat_note_stream__methods, 1, NULL, 0 };
 
 tern_code golden_collisions_v1_chat_note_stream_delete(tern_channel *ch, const tern_call_options *opts, golden_collisions_v1_chat_note_stream_delete_call *ret, tern_status *reterr)
 {

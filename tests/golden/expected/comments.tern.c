@@ -15,7 +15,7 @@ static const tern_method golden_comments_hostile_service__methods[] = {
     { "/golden.comments.HostileService/Go", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &golden__comments__hostile__descriptor, &golden__comments__hostile__descriptor, golden_comments_hostile_service_go__invoke },
 };
 
-const tern_service golden_comments_hostile_service = { "golden.comments.HostileService", golden_comments_hostile_service__methods, 1 };
+const tern_service golden_comments_hostile_service = { "golden.comments.HostileService", golden_comments_hostile_service__methods, 1, NULL, 0 };
 
 tern_code golden_comments_hostile_service_go(tern_channel *ch, const tern_call_options *opts, const Golden__Comments__Hostile *req, Golden__Comments__Hostile **ret, tern_status *reterr)
 {

@@ -21,7 +21,7 @@ static const tern_method golden_imports_user_importer_service__methods[] = {
     { "/golden.imports.user.ImporterService/Clear", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &google__protobuf__empty__descriptor, &google__protobuf__empty__descriptor, golden_imports_user_importer_service_clear__invoke },
 };
 
-const tern_service golden_imports_user_importer_service = { "golden.imports.user.ImporterService", golden_imports_user_importer_service__methods, 2 };
+const tern_service golden_imports_user_importer_service = { "golden.imports.user.ImporterService", golden_imports_user_importer_service__methods, 2, NULL, 0 };
 
 tern_code golden_imports_user_importer_service_get(tern_channel *ch, const tern_call_options *opts, const Golden__Imports__Base *req, Golden__Imports__User__Importer **ret, tern_status *reterr)
 {

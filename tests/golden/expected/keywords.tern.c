@@ -45,7 +45,7 @@ static const tern_method golden_keywords_keywords__methods[] = {
     { "/golden.keywords.Keywords/Requires", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &golden__keywords__word__descriptor, &golden__keywords__word__descriptor, golden_keywords_keywords_requires__invoke },
 };
 
-const tern_service golden_keywords_keywords = { "golden.keywords.Keywords", golden_keywords_keywords__methods, 6 };
+const tern_service golden_keywords_keywords = { "golden.keywords.Keywords", golden_keywords_keywords__methods, 6, NULL, 0 };
 
 tern_code golden_keywords_keywords_delete(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, Golden__Keywords__Word **ret, tern_status *reterr)
 {

@@ -6,9 +6,9 @@
 
 #include <tern/stub.h>
 
-#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 2
+#if !defined(TERN_CODEGEN_ABI) || TERN_CODEGEN_ABI < 3
 #error "The installed Tern headers are older than the protoc-gen-tern that made this file: update libtern."
-#elif TERN_CODEGEN_ABI != 2
+#elif TERN_CODEGEN_ABI != 3
 #error "The installed Tern headers are newer than the protoc-gen-tern that made this file: update protoc-gen-tern and generate this file again."
 #endif
 

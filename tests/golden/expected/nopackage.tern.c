@@ -15,7 +15,7 @@ static const tern_method do___methods[] = {
     { "/Do/It", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &lone__descriptor, &lone__descriptor, do__it__invoke },
 };
 
-const tern_service do_ = { "Do", do___methods, 1 };
+const tern_service do_ = { "Do", do___methods, 1, NULL, 0 };
 
 tern_code do__it(tern_channel *ch, const tern_call_options *opts, const Lone *req, Lone **ret, tern_status *reterr)
 {
@@ -39,7 +39,7 @@ static const tern_method thread__methods[] = {
     { "/Thread/Local", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &lone__descriptor, &lone__descriptor, thread_local___invoke },
 };
 
-const tern_service thread = { "Thread", thread__methods, 1 };
+const tern_service thread = { "Thread", thread__methods, 1, NULL, 0 };
 
 tern_code thread_local_(tern_channel *ch, const tern_call_options *opts, const Lone *req, Lone **ret, tern_status *reterr)
 {

@@ -15,7 +15,7 @@ static const tern_method golden_replaced_replaced__methods[] = {
     { "/golden.original.Replaced/Make", TERN_KIND_UNARY, TERN_IDEMPOTENCY_UNKNOWN, &golden__replaced__with_base__descriptor, &golden__replaced__no_helpers__descriptor, golden_replaced_replaced_make__invoke },
 };
 
-const tern_service golden_replaced_replaced = { "golden.original.Replaced", golden_replaced_replaced__methods, 1 };
+const tern_service golden_replaced_replaced = { "golden.original.Replaced", golden_replaced_replaced__methods, 1, NULL, 0 };
 
 tern_code golden_replaced_replaced_make(tern_channel *ch, const tern_call_options *opts, const Golden__Replaced__WithBase *req, Golden__Replaced__NoHelpers **ret, tern_status *reterr)
 {

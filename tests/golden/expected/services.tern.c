@@ -52,7 +52,7 @@ static const tern_method golden_services_v1_question_service__methods[] = {
     { "/golden.services.v1.QuestionService/Chat", TERN_KIND_BIDI_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_question_service_chat__invoke },
 };
 
-const tern_service golden_services_v1_question_service = { "golden.services.v1.QuestionService", golden_services_v1_question_service__methods, 6 };
+const tern_service golden_services_v1_question_service = { "golden.services.v1.QuestionService", golden_services_v1_question_service__methods, 6, NULL, 0 };
 
 tern_code golden_services_v1_question_service_get_url_answer(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, Golden__Services__V1__Answer **ret, tern_status *reterr)
 {
@@ -111,7 +111,7 @@ static const tern_method golden_services_v1_only_streams__methods[] = {
     { "/golden.services.v1.OnlyStreams/Watch", TERN_KIND_SERVER_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, &golden__services__v1__ask__descriptor, &golden__services__v1__answer__descriptor, golden_services_v1_only_streams_watch__invoke },
 };
 
-const tern_service golden_services_v1_only_streams = { "golden.services.v1.OnlyStreams", golden_services_v1_only_streams__methods, 1 };
+const tern_service golden_services_v1_only_streams = { "golden.services.v1.OnlyStreams", golden_services_v1_only_streams__methods, 1, NULL, 0 };
 
 tern_code golden_services_v1_only_streams_watch(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_only_streams_watch_call *ret, tern_status *reterr)
 {
@@ -129,7 +129,7 @@ tern_code golden_services_v1_only_streams_register(tern_server *srv, const struc
 
 /* --- golden.services.v1.Nothing --- */
 
-const tern_service golden_services_v1_nothing = { "golden.services.v1.Nothing", NULL, 0 };
+const tern_service golden_services_v1_nothing = { "golden.services.v1.Nothing", NULL, 0, NULL, 0 };
 
 tern_code golden_services_v1_nothing_register(tern_server *srv, const struct golden_services_v1_nothing_handlers *handlers, void *self, tern_status *reterr)
 {

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <thread>
 
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+
 #include "common.h"
 
 using namespace grpc::testing;
@@ -159,6 +161,7 @@ int main(int argc, char **argv)
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     Service service;
     grpc::ServerBuilder builder;
     std::shared_ptr<grpc::ServerCredentials> credentials = grpc::InsecureServerCredentials();

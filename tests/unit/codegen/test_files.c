@@ -83,7 +83,7 @@ static void test_stub_files(void **state)
     cg_out_free(&o);
     cg_put_stub_source(&set.arena, &o, file);
     has(&o, "#include \"dir/a.tern.h\"\n");
-    has(&o, "const tern_service p_s = { \"p.S\", p_s__methods, 1 };\n");
+    has(&o, "const tern_service p_s = { \"p.S\", p_s__methods, 1, NULL, 0 };\n");
     cg_out_free(&o);
     protoset_free(&set);
 }

@@ -23,6 +23,9 @@ static void test_params(void **state)
     assert_string_equal(p.prefix, "acme_");
     assert_null(cg_params_read(&a, ",messages=no,,messages=yes,", &p));
     assert_true(p.messages);
+    assert_true(p.reflection);
+    assert_null(cg_params_read(&a, "reflection=no", &p));
+    assert_false(p.reflection);
     cg_arena_free(&a);
 }
 
@@ -30,7 +33,8 @@ static void test_params_refused(void **state)
 {
     static const char *const bad[] = { "colour",     "messages", "messages=",      "messages=1",
                                        "message=no", "prefix",   "prefix=",        "prefix=1a",
-                                       "prefix=a b", "=no",      "messages=no,x=y" };
+                                       "prefix=a b", "=no",      "messages=no,x=y",
+                                       "reflection", "reflection=maybe" };
     cg_arena a = { NULL };
     cg_params p;
     size_t i;

@@ -45,8 +45,10 @@ static void test_table(void **state)
     protoset set = { 0 };
     cg_out o = { NULL, 0, 0 };
 
+    const cg_service *chat = four_kinds(&set);
+
     (void)state;
-    cg_put_service_definitions(&o, four_kinds(&set));
+    cg_put_service_definitions(&o, set.model.files, chat);
     has(&o, "static const tern_method p_chat__methods[] = {\n"
             "    { \"/p.Chat/GetURL\", TERN_KIND_UNARY, TERN_NO_SIDE_EFFECTS, &p__m__descriptor, "
             "&p__m__descriptor, p_chat_get_url__invoke },\n"
@@ -57,7 +59,7 @@ static void test_table(void **state)
             "    { \"/p.Chat/Talk\", TERN_KIND_BIDI_STREAMING, TERN_IDEMPOTENCY_UNKNOWN, "
             "&p__m__descriptor, &p__m__descriptor, p_chat_talk__invoke },\n"
             "};\n");
-    has(&o, "const tern_service p_chat = { \"p.Chat\", p_chat__methods, 4 };\n");
+    has(&o, "const tern_service p_chat = { \"p.Chat\", p_chat__methods, 4, NULL, 0 };\n");
     has(&o, "return tern_stub_register(srv, &p_chat, handlers, self, reterr);\n");
     cg_out_free(&o);
     protoset_free(&set);
@@ -85,8 +87,8 @@ static void test_empty(void **state)
     (void)state;
     protoset_service(&set, protoset_file(&set, "a.proto", "p"), "Nothing");
     assert_int_equal(protoset_build(&set), 0);
-    cg_put_service_definitions(&o, &set.model.files[0].services[0]);
-    has(&o, "const tern_service p_nothing = { \"p.Nothing\", NULL, 0 };\n");
+    cg_put_service_definitions(&o, set.model.files, &set.model.files[0].services[0]);
+    has(&o, "const tern_service p_nothing = { \"p.Nothing\", NULL, 0, NULL, 0 };\n");
     assert_null(strstr(o.data, "__methods"));
     cg_out_free(&o);
     protoset_free(&set);

@@ -94,6 +94,8 @@ static void help_and_version_go_to_standard_output(void **state)
     done(&r);
 }
 
+#define SCHEMA " -I " TEST_FOLDER " --proto mapping.proto --proto mapping2.proto"
+
 static void wrong_usage_says_what_would_be_right(void **state)
 {
     (void)state;
@@ -105,8 +107,14 @@ static void wrong_usage_says_what_would_be_right(void **state)
     expect_usage("call a b --timout 1s",
                  "tern call: unknown option --timout; did you mean --timeout?\n");
     expect_usage("call a b -x", "tern call: unknown option -x; `tern call --help` lists them\n");
-    expect_usage("list --timeout 1s",
-                 "tern list: unknown option --timeout; `tern list --help` lists them\n");
+    expect_usage("list --compress gzip",
+                 "tern list: unknown option --compress; `tern list --help` lists them\n");
+    expect_usage("list", "tern list: expected TARGET, or --proto FILE (with -I DIR), or "
+                         "--descriptor-set FILE\n");
+    expect_usage("list a b c", "tern list: expected TARGET and at most one SERVICE, got 3 "
+                               "arguments; see `tern list --help`\n");
+    expect_usage("list a b" SCHEMA, "tern list: expected at most one SERVICE, got 2 arguments; see "
+                                    "`tern list --help`\n");
     expect_usage("call a b --timeout", "tern call: --timeout needs a value\n");
     expect_usage(
         "call a b --timeout 5",
@@ -116,14 +124,15 @@ static void wrong_usage_says_what_would_be_right(void **state)
                  "such as 65536, 64k or 16M, below 2G\n");
     expect_usage("call a b --compress", "tern call: --compress needs a value\n");
     expect_usage("call a b --verbose=1", "tern call: --verbose takes no value\n");
-    expect_usage("call a b", "tern call: no schema: give --proto FILE (with -I DIR) or "
+    expect_usage("encode a", "tern encode: no schema: give --proto FILE (with -I DIR) or "
                              "--descriptor-set FILE\n");
     expect_usage("health", "tern health: expected TARGET and perhaps SERVICE, got 0 arguments; see "
                            "`tern health --help`\n");
     expect_usage("channelz a b", "tern channelz: expected TARGET, got 2 arguments; see `tern "
                                  "channelz --help`\n");
-    expect_usage("describe",
-                 "tern describe: expected SYMBOL, got nothing; see `tern describe --help`\n");
+    expect_usage("describe", "tern describe: expected TARGET and SYMBOL, or a schema (--proto "
+                             "FILE, --descriptor-set FILE); see `tern describe --help`\n");
+    expect_usage("describe" SCHEMA, "tern describe: expected SYMBOL; see `tern describe --help`\n");
 }
 
 static void durations_are_read(void **state)
@@ -181,11 +190,11 @@ static void sizes(void **state)
     static const struct {
         const char *text;
         int64_t bytes; /* 0: refused */
-    } cases[] = { { "1", 1 },          { "1k", 1024 },     { "1K", 1024 },
+    } cases[] = { { "1", 1 },          { "1k", 1024 },      { "1K", 1024 },
                   { "16m", 16 << 20 }, { "16M", 16 << 20 }, { "1g", 1 << 30 },
-                  { "1G", 1 << 30 },   { "2G", 0 },        { "0", 0 },
-                  { "1kk", 0 },        { "k", 0 },         { "-1", 0 },
-                  { "1.5k", 0 },       { "1 k", 0 },       { "9999999999999999999", 0 } };
+                  { "1G", 1 << 30 },   { "2G", 0 },         { "0", 0 },
+                  { "1kk", 0 },        { "k", 0 },          { "-1", 0 },
+                  { "1.5k", 0 },       { "1 k", 0 },        { "9999999999999999999", 0 } };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         cli_options o;
@@ -199,8 +208,6 @@ static void sizes(void **state)
             assert_int_equal(o.receive_bytes_max, cases[i].bytes);
     }
 }
-
-#define SCHEMA " -I " TEST_FOLDER " --proto mapping.proto --proto mapping2.proto"
 
 static void list_shows_services_and_methods(void **state)
 {

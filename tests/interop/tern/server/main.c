@@ -311,6 +311,8 @@ int main(int argc, char **argv)
     if (code == TERN_OK)
         code = grpc_testing_test_service_register(srv, &handlers, NULL, &err);
     if (code == TERN_OK)
+        code = tern_server_add_reflection(srv, &err);
+    if (code == TERN_OK)
         code = listen_on(srv, &port, &err);
     if (code == TERN_OK) {
         printf("listening on port %u\n", port);
