@@ -111,7 +111,7 @@ typedef struct cg_method {
     const char *name;
     const char *handler; /* member of the handler table */
     const char *stub;    /* the client function */
-    const char *helper;  /* "foo_bar_": what the other names of a streaming method begin with */
+    const char *helper;  /* "foo_bar_": what the other names of the method begin with */
     const char *comment;
     const cg_message *input;
     const cg_message *output;

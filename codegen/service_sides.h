@@ -27,6 +27,10 @@ void cg_method_vars_init(cg_method_vars *vars, const cg_service *s, size_t index
 void cg_put_client_declarations(cg_out *o, const cg_service *s);
 void cg_put_client_definitions(cg_out *o, const cg_service *s);
 
+/* The same with callbacks. */
+void cg_put_async_declarations(cg_out *o, const cg_service *s);
+void cg_put_async_definitions(cg_out *o, const cg_service *s);
+
 /* Handles of streaming handlers, and the handler table. */
 void cg_put_server_declarations(cg_out *o, const cg_service *s);
 /* The trampolines by which the runtime calls typed handlers: first of all, for the table. */

@@ -63,6 +63,7 @@ void cg_put_service_declarations(cg_out *o, const cg_service *s)
     cg_put_comment(o, 0, s->comment);
     cg_putf(o, "extern const tern_service %s;\n\n", s->stub);
     cg_put_client_declarations(o, s);
+    cg_put_async_declarations(o, s);
     cg_put_server_declarations(o, s);
     cg_putf(o,
             "/* Serves %s on `srv`, before its start. `handlers` and `self`, which every handler\n"
@@ -103,6 +104,7 @@ void cg_put_service_definitions(cg_out *o, const cg_file *f, const cg_service *s
     else
         cg_put(o, "NULL, 0 };\n\n");
     cg_put_client_definitions(o, s);
+    cg_put_async_definitions(o, s);
     cg_put_server_definitions(o, s);
     cg_putf(
         o,

@@ -1,9 +1,9 @@
-/* A unary method has one name in C. A streaming one has a family: Talk of service Chat is
- * chat_talk() and with it chat_talk_call, chat_talk_send() … Such a name can be that of another
- * method, TalkCall or TalkSend. A file must not be refused for that, since what it says on the wire
- * is all right, and the name of a method's own function is the one that people look for. So the
- * other names of Talk give way, all of them together, by a second underscore: chat_talk__call,
- * chat_talk__send().
+/* A method has a family of names in C: Talk of service Chat is chat_talk() and with it
+ * chat_talk_start(), and as a stream chat_talk_call, chat_talk_send() … Such a name can be that of
+ * another method, TalkStart or TalkSend. A file must not be refused for that, since what it says
+ * on the wire is all right, and the name of a method's own function is the one that people look
+ * for. So the other names of Talk give way, all of them together, by a second underscore:
+ * chat_talk__call, chat_talk__send().
  *
  * Only names of the same file are looked at, so that the output for a file is the same whatever
  * else is generated with it. What meets even so is found in check.c and reported. */
@@ -13,12 +13,17 @@
 
 #include "codegen/names.h"
 
-static const char *const suffixes[][9] = {
-    [CG_UNARY] = { NULL },
-    [CG_CLIENT_STREAMING] = { "call", "send", "finish", "stream", "stream_recv", NULL },
-    [CG_SERVER_STREAMING] = { "call", "recv", "finish", "stream", "stream_send", NULL },
+enum { SUFFIXES_MAX = 15 };
+
+static const char *const suffixes[][SUFFIXES_MAX + 1] = {
+    [CG_UNARY] = { "start", "done", NULL },
+    [CG_CLIENT_STREAMING] = { "call", "send", "finish", "stream", "stream_recv", "async", "start",
+                              "send_start", "finish_start", "done", NULL },
+    [CG_SERVER_STREAMING] = { "call", "recv", "finish", "stream", "stream_send", "async", "start",
+                              "recv_start", "finish_start", "received", NULL },
     [CG_BIDI_STREAMING] = { "call", "send", "close_send", "recv", "finish", "stream", "stream_send",
-                            "stream_recv", NULL },
+                            "stream_recv", "async", "start", "send_start", "async_close_send",
+                            "recv_start", "finish_start", "received", NULL },
 };
 
 const char *const *cg_helper_suffixes(cg_kind kind)

@@ -78,28 +78,32 @@ typedef struct started_call {
     typed_call typed; /* first: what the codec's functions get */
     tern_stub_done done;
     void *ctx;
+    tern_stub_typed_done generated; /* instead of `done`, if that is NULL */
 } started_call;
 
 static void finish(void *ctx, const tern_status *st)
 {
     started_call *call = ctx;
-    call->done(call->ctx, st, st->code == TERN_OK ? call->typed.response : NULL);
+    const ProtobufCMessage *response = st->code == TERN_OK ? call->typed.response : NULL;
+    if (call->done)
+        call->done(call->ctx, st, response);
+    else
+        call->generated.call(call->generated.done, call->generated.ctx, st, response);
     if (st->code == TERN_OK)
         protobuf_c_message_free_unpacked(call->typed.response, NULL);
     free(call);
 }
 
-tern_code tern_stub_unary_start(tern_channel *ch, const tern_method *method,
-                                const tern_call_options *opts, const ProtobufCMessage *request,
-                                tern_stub_done done, void *ctx, tern_status *reterr)
+static tern_code start(tern_channel *ch, const tern_call_options *opts, const started_call *wanted,
+                       tern_status *reterr)
 {
+    const tern_method *method = wanted->typed.method;
+    const ProtobufCMessage *request = wanted->typed.request;
     assert(request->descriptor == method->request_type);
-    started_call *call = calloc(1, sizeof *call);
+    started_call *call = malloc(sizeof *call);
     if (!call)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a call");
-    call->typed = (typed_call){ .method = method, .request = request };
-    call->done = done;
-    call->ctx = ctx;
+    *call = *wanted;
     const tern__call_codec codec = {
         .request_len = protobuf_c_message_get_packed_size(request),
         .pack = pack,
@@ -111,4 +115,24 @@ tern_code tern_stub_unary_start(tern_channel *ch, const tern_method *method,
     if (code != TERN_OK)
         free(call);
     return code;
+}
+
+tern_code tern_stub_unary_start(tern_channel *ch, const tern_method *method,
+                                const tern_call_options *opts, const ProtobufCMessage *request,
+                                tern_stub_done done, void *ctx, tern_status *reterr)
+{
+    const started_call wanted = { .typed = { .method = method, .request = request },
+                                  .done = done,
+                                  .ctx = ctx };
+    return start(ch, opts, &wanted, reterr);
+}
+
+tern_code tern_stub_unary_start_typed(tern_channel *ch, const tern_method *method,
+                                      const tern_call_options *opts,
+                                      const ProtobufCMessage *request,
+                                      const tern_stub_typed_done *done, tern_status *reterr)
+{
+    const started_call wanted = { .typed = { .method = method, .request = request },
+                                  .generated = *done };
+    return start(ch, opts, &wanted, reterr);
 }

@@ -120,6 +120,57 @@ bool tern_stub_server_send(tern_server_call *call, const ProtobufCMessage *messa
     return move(call, "server_send");
 }
 
+/* With callbacks: the runtime's end comes at once. */
+static const tern_status fine = { .code = TERN_OK };
+
+tern_code tern_stub_unary_start_typed(tern_channel *ch, const tern_method *method,
+                                      const tern_call_options *opts,
+                                      const ProtobufCMessage *request,
+                                      const tern_stub_typed_done *done, tern_status *reterr)
+{
+    (void)ch;
+    (void)opts;
+    (void)reterr;
+    called = method;
+    called_with = request;
+    done->call(done->done, done->ctx, &fine, &answer_given.base);
+    return TERN_OK;
+}
+
+tern_code tern_stub_start(tern_channel *ch, const tern_method *method,
+                          const tern_call_options *opts, const ProtobufCMessage *request,
+                          tern_stream **ret, tern_status *reterr)
+{
+    return tern_stub_open(ch, method, opts, request, ret, reterr);
+}
+
+void tern_stub_send_start(tern_stream *s, const ProtobufCMessage *message, tern_stream_sent done,
+                          void *ctx)
+{
+    sent = message;
+    move(s, "send_start");
+    done(ctx, true);
+}
+
+tern_code tern_stub_recv_start_typed(tern_stream *s, const tern_stub_typed_received *done)
+{
+    move(s, "recv_start");
+    done->call(done->done, done->ctx, &answer_given.base);
+    return TERN_OK;
+}
+
+void tern_stub_finish_start_typed(tern_stream *s, const tern_stub_typed_done *done)
+{
+    move(s, "finish_start_typed");
+    done->call(done->done, done->ctx, &fine, &answer_given.base);
+}
+
+void tern_stream_finish_start(tern_stream *s, tern_stream_finished done, void *ctx)
+{
+    move(s, "finish_start");
+    done(ctx, &fine);
+}
+
 static bool moved_by(const void *object, const char *function)
 {
     bool as_expected = moved == object && how && strcmp(how, function) == 0;
@@ -127,6 +178,63 @@ static bool moved_by(const void *object, const char *function)
     moved = NULL;
     how = NULL;
     return as_expected;
+}
+
+static void on_done(void *ctx, const tern_status *st, const answer *res)
+{
+    CHECK(st->code == TERN_OK && res == &answer_given);
+    ++*(int *)ctx;
+}
+
+static void on_received(void *ctx, const answer *res)
+{
+    CHECK(res == &answer_given);
+    ++*(int *)ctx;
+}
+
+static void on_sent(void *ctx, bool ok)
+{
+    CHECK(ok);
+    ++*(int *)ctx;
+}
+
+static void on_finished(void *ctx, const tern_status *st)
+{
+    CHECK(st->code == TERN_OK);
+    ++*(int *)ctx;
+}
+
+static void check_callbacks(void)
+{
+    ask question = GOLDEN__SERVICES__V1__ASK__INIT;
+    golden_services_v1_question_service_watch_async watch;
+    golden_services_v1_question_service_collect_async collect;
+    golden_services_v1_question_service_chat_async chat;
+    int n = 0;
+
+    CHECK(golden_services_v1_question_service_plain_start(NULL, NULL, &question, on_done, &n,
+                                                          NULL) == TERN_OK);
+    CHECK(n == 1 && called_with == &question.base && strstr(called->path, "/Plain"));
+    CHECK(golden_services_v1_question_service_watch_start(NULL, NULL, &question, &watch, NULL) ==
+          TERN_OK);
+    CHECK(watch.stream == STREAM && called_with == &question.base);
+    CHECK(golden_services_v1_question_service_watch_recv_start(&watch, on_received, &n) == TERN_OK);
+    CHECK(n == 2 && moved_by(STREAM, "recv_start"));
+    golden_services_v1_question_service_watch_finish_start(&watch, on_finished, &n);
+    CHECK(n == 3 && moved_by(STREAM, "finish_start"));
+    CHECK(golden_services_v1_question_service_collect_start(NULL, NULL, &collect, NULL) == TERN_OK);
+    CHECK(!called_with && strstr(called->path, "/Collect"));
+    golden_services_v1_question_service_collect_send_start(&collect, &question, on_sent, &n);
+    CHECK(n == 4 && sent == &question.base && moved_by(STREAM, "send_start"));
+    golden_services_v1_question_service_collect_finish_start(&collect, on_done, &n);
+    CHECK(n == 5 && moved_by(STREAM, "finish_start_typed"));
+    CHECK(golden_services_v1_question_service_chat_start(NULL, NULL, &chat, NULL) == TERN_OK);
+    golden_services_v1_question_service_chat_send_start(&chat, &question, on_sent, &n);
+    CHECK(golden_services_v1_question_service_chat_async_close_send(&chat));
+    CHECK(n == 6 && moved_by(STREAM, "close_send"));
+    CHECK(golden_services_v1_question_service_chat_recv_start(&chat, on_received, &n) == TERN_OK);
+    golden_services_v1_question_service_chat_finish_start(&chat, on_finished, &n);
+    CHECK(n == 8 && moved_by(STREAM, "finish_start"));
 }
 
 static void check_method(size_t i, const char *path, tern_method_kind kind,
@@ -329,5 +437,6 @@ int main(void)
     test_server_streams();
     test_names();
     test_collisions();
+    check_callbacks();
     return 0;
 }

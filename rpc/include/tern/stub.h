@@ -53,7 +53,8 @@ TERN_API tern_code tern_stub_finish(tern_stream *s, ProtobufCMessage **ret, tern
 
 /* The same with callbacks (tern/async.h). `request` as in tern_stub_open(). A message that cannot
  * be decoded breaks the stream: it is told as the end. recv_start returns RESOURCE_EXHAUSTED, and
- * no callback comes, when out of memory. The stream ends by tern_stream_finish_start(). */
+ * no callback comes, when out of memory: never on a stream begun here. The stream ends by
+ * tern_stream_finish_start(). */
 typedef void (*tern_stub_received)(void *ctx, const ProtobufCMessage *message);
 TERN_API tern_code tern_stub_start(tern_channel *ch, const tern_method *method,
                                    const tern_call_options *opts, const ProtobufCMessage *request,
@@ -61,6 +62,33 @@ TERN_API tern_code tern_stub_start(tern_channel *ch, const tern_method *method,
 TERN_API void tern_stub_send_start(tern_stream *s, const ProtobufCMessage *message,
                                    tern_stream_sent done, void *ctx);
 TERN_API tern_code tern_stub_recv_start(tern_stream *s, tern_stub_received done, void *ctx);
+
+/* What generated functions with callbacks use. The program's callback takes a message of the
+ * method's type: its pointer is carried unread, and `call`, generated, calls it as what it is. Both
+ * structs are copied. */
+typedef void (*tern_stub_callback)(void);
+typedef struct tern_stub_typed_done {
+    void (*call)(tern_stub_callback done, void *ctx, const tern_status *st,
+                 const ProtobufCMessage *response);
+    tern_stub_callback done;
+    void *ctx;
+} tern_stub_typed_done;
+typedef struct tern_stub_typed_received {
+    void (*call)(tern_stub_callback done, void *ctx, const ProtobufCMessage *message);
+    tern_stub_callback done;
+    void *ctx;
+} tern_stub_typed_received;
+
+/* As tern_stub_unary_start() and tern_stub_recv_start(). */
+TERN_API tern_code tern_stub_unary_start_typed(tern_channel *ch, const tern_method *method,
+                                               const tern_call_options *opts,
+                                               const ProtobufCMessage *request,
+                                               const tern_stub_typed_done *done,
+                                               tern_status *reterr);
+TERN_API tern_code tern_stub_recv_start_typed(tern_stream *s, const tern_stub_typed_received *done);
+/* Ends a client-streaming call begun by tern_stub_start(): closes the client's side, waits for the
+ * one response and then as tern_stream_finish_start(). No receive may have been started. */
+TERN_API void tern_stub_finish_start_typed(tern_stream *s, const tern_stub_typed_done *done);
 
 /* As tern_server_call_recv() and tern_server_call_send(), typed; *ret is borrowed until the next
  * receive or the end of the call. */

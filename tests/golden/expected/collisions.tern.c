@@ -122,6 +122,89 @@ bool golden_collisions_v1_chat_plain_send_close_send(golden_collisions_v1_chat_p
 bool golden_collisions_v1_chat_plain_send_recv(golden_collisions_v1_chat_plain_send_call *call, const Golden__Collisions__V1__Word **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
 tern_code golden_collisions_v1_chat_plain_send_finish(golden_collisions_v1_chat_plain_send_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
 
+tern_code golden_collisions_v1_chat_list__start(tern_channel *ch, const tern_call_options *opts, const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list__async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat__methods[0], opts, (const ProtobufCMessage *)req, &ret->stream, reterr);
+}
+static void golden_collisions_v1_chat_list__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_list__received)done)(ctx, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_list__recv_start(golden_collisions_v1_chat_list__async *call, golden_collisions_v1_chat_list__received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_collisions_v1_chat_list__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_collisions_v1_chat_list__finish_start(golden_collisions_v1_chat_list__async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
+tern_code golden_collisions_v1_chat_list_stream_start(tern_channel *ch, const tern_call_options *opts, const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list_stream_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat__methods[1], opts, (const ProtobufCMessage *)req, &ret->stream, reterr);
+}
+static void golden_collisions_v1_chat_list_stream__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_list_stream_received)done)(ctx, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_list_stream_recv_start(golden_collisions_v1_chat_list_stream_async *call, golden_collisions_v1_chat_list_stream_received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_collisions_v1_chat_list_stream__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_collisions_v1_chat_list_stream_finish_start(golden_collisions_v1_chat_list_stream_async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
+static void golden_collisions_v1_chat_list_call__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_list_call_done)done)(ctx, st, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_list_call_start(tern_channel *ch, const tern_call_options *opts, const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list_call_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_collisions_v1_chat_list_call__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_collisions_v1_chat__methods[2], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+tern_code golden_collisions_v1_chat_talk__start(tern_channel *ch, const tern_call_options *opts, golden_collisions_v1_chat_talk__async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat__methods[3], opts, NULL, &ret->stream, reterr);
+}
+void golden_collisions_v1_chat_talk__send_start(golden_collisions_v1_chat_talk__async *call, const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+bool golden_collisions_v1_chat_talk__async_close_send(golden_collisions_v1_chat_talk__async *call) { return tern_stream_close_send(call->stream); }
+static void golden_collisions_v1_chat_talk__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_talk__received)done)(ctx, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_talk__recv_start(golden_collisions_v1_chat_talk__async *call, golden_collisions_v1_chat_talk__received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_collisions_v1_chat_talk__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_collisions_v1_chat_talk__finish_start(golden_collisions_v1_chat_talk__async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
+tern_code golden_collisions_v1_chat_talk_close_start(tern_channel *ch, const tern_call_options *opts, golden_collisions_v1_chat_talk_close_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat__methods[4], opts, NULL, &ret->stream, reterr);
+}
+void golden_collisions_v1_chat_talk_close_send_start(golden_collisions_v1_chat_talk_close_async *call, const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+static void golden_collisions_v1_chat_talk_close__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_talk_close_done)done)(ctx, st, (const Golden__Collisions__V1__Word *)res); }
+void golden_collisions_v1_chat_talk_close_finish_start(golden_collisions_v1_chat_talk_close_async *call, golden_collisions_v1_chat_talk_close_done done, void *ctx)
+{
+    const tern_stub_typed_done typed = { golden_collisions_v1_chat_talk_close__call_done, (tern_stub_callback)done, ctx };
+    tern_stub_finish_start_typed(call->stream, &typed);
+}
+tern_code golden_collisions_v1_chat_note__start(tern_channel *ch, const tern_call_options *opts, golden_collisions_v1_chat_note__async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat__methods[5], opts, NULL, &ret->stream, reterr);
+}
+void golden_collisions_v1_chat_note__send_start(golden_collisions_v1_chat_note__async *call, const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+static void golden_collisions_v1_chat_note__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_note__done)done)(ctx, st, (const Golden__Collisions__V1__Word *)res); }
+void golden_collisions_v1_chat_note__finish_start(golden_collisions_v1_chat_note__async *call, golden_collisions_v1_chat_note__done done, void *ctx)
+{
+    const tern_stub_typed_done typed = { golden_collisions_v1_chat_note__call_done, (tern_stub_callback)done, ctx };
+    tern_stub_finish_start_typed(call->stream, &typed);
+}
+static void golden_collisions_v1_chat_plain__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_plain_done)done)(ctx, st, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_plain_start(tern_channel *ch, const tern_call_options *opts, const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_plain_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_collisions_v1_chat_plain__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_collisions_v1_chat__methods[6], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+tern_code golden_collisions_v1_chat_plain_send_start(tern_channel *ch, const tern_call_options *opts, golden_collisions_v1_chat_plain_send_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat__methods[7], opts, NULL, &ret->stream, reterr);
+}
+void golden_collisions_v1_chat_plain_send_send_start(golden_collisions_v1_chat_plain_send_async *call, const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+bool golden_collisions_v1_chat_plain_send_async_close_send(golden_collisions_v1_chat_plain_send_async *call) { return tern_stream_close_send(call->stream); }
+static void golden_collisions_v1_chat_plain_send__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_plain_send_received)done)(ctx, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_plain_send_recv_start(golden_collisions_v1_chat_plain_send_async *call, golden_collisions_v1_chat_plain_send_received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_collisions_v1_chat_plain_send__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_collisions_v1_chat_plain_send_finish_start(golden_collisions_v1_chat_plain_send_async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
+
 bool golden_collisions_v1_chat_list__stream_send(golden_collisions_v1_chat_list__stream *stream, const Golden__Collisions__V1__Word *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
 bool golden_collisions_v1_chat_list_stream_stream_send(golden_collisions_v1_chat_list_stream_stream *stream, const Golden__Collisions__V1__Word *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
 bool golden_collisions_v1_chat_talk__stream_send(golden_collisions_v1_chat_talk__stream *stream, const Golden__Collisions__V1__Word *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
@@ -161,6 +244,20 @@ bool golden_collisions_v1_chat_note_stream_delete_send(golden_collisions_v1_chat
 bool golden_collisions_v1_chat_note_stream_delete_close_send(golden_collisions_v1_chat_note_stream_delete_call *call) { return tern_stream_close_send(call->stream); }
 bool golden_collisions_v1_chat_note_stream_delete_recv(golden_collisions_v1_chat_note_stream_delete_call *call, const Golden__Collisions__V1__Word **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
 tern_code golden_collisions_v1_chat_note_stream_delete_finish(golden_collisions_v1_chat_note_stream_delete_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
+
+tern_code golden_collisions_v1_chat_note_stream_delete_start(tern_channel *ch, const tern_call_options *opts, golden_collisions_v1_chat_note_stream_delete_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_collisions_v1_chat_note_stream__methods[0], opts, NULL, &ret->stream, reterr);
+}
+void golden_collisions_v1_chat_note_stream_delete_send_start(golden_collisions_v1_chat_note_stream_delete_async *call, const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+bool golden_collisions_v1_chat_note_stream_delete_async_close_send(golden_collisions_v1_chat_note_stream_delete_async *call) { return tern_stream_close_send(call->stream); }
+static void golden_collisions_v1_chat_note_stream_delete__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_collisions_v1_chat_note_stream_delete_received)done)(ctx, (const Golden__Collisions__V1__Word *)res); }
+tern_code golden_collisions_v1_chat_note_stream_delete_recv_start(golden_collisions_v1_chat_note_stream_delete_async *call, golden_collisions_v1_chat_note_stream_delete_received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_collisions_v1_chat_note_stream_delete__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_collisions_v1_chat_note_stream_delete_finish_start(golden_collisions_v1_chat_note_stream_delete_async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
 
 bool golden_collisions_v1_chat_note_stream_delete_stream_send(golden_collisions_v1_chat_note_stream_delete_stream *stream, const Golden__Collisions__V1__Word *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
 bool golden_collisions_v1_chat_note_stream_delete_stream_recv(golden_collisions_v1_chat_note_stream_delete_stream *stream, const Golden__Collisions__V1__Word **ret) { return tern_stub_server_recv(stream->call, (const ProtobufCMessage **)ret); }

@@ -101,6 +101,90 @@ bool golden_collisions_v1_chat_plain_send_recv(
 tern_code golden_collisions_v1_chat_plain_send_finish(
     golden_collisions_v1_chat_plain_send_call *call, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+/* Streams with callbacks: _start() begins one, the next _send_start() may follow when the
+ * callback of the former has come, likewise the next _recv_start(). _finish_start() must be
+ * called, last: it ends the call and frees it. Where the response is one message, it closes
+ * the client's side and waits for it first. `opts` is borrowed until the end. */
+
+typedef struct golden_collisions_v1_chat_list__async { tern_stream *stream; } golden_collisions_v1_chat_list__async;
+tern_code golden_collisions_v1_chat_list__start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list__async *ret, tern_status *reterr);
+typedef void (*golden_collisions_v1_chat_list__received)(void *ctx, const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_list__recv_start(golden_collisions_v1_chat_list__async *call,
+    golden_collisions_v1_chat_list__received done, void *ctx);
+void golden_collisions_v1_chat_list__finish_start(golden_collisions_v1_chat_list__async *call,
+    tern_stream_finished done, void *ctx);
+
+typedef struct golden_collisions_v1_chat_list_stream_async { tern_stream *stream; } golden_collisions_v1_chat_list_stream_async;
+tern_code golden_collisions_v1_chat_list_stream_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list_stream_async *ret, tern_status *reterr);
+typedef void (*golden_collisions_v1_chat_list_stream_received)(void *ctx, const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_list_stream_recv_start(golden_collisions_v1_chat_list_stream_async *call,
+    golden_collisions_v1_chat_list_stream_received done, void *ctx);
+void golden_collisions_v1_chat_list_stream_finish_start(golden_collisions_v1_chat_list_stream_async *call,
+    tern_stream_finished done, void *ctx);
+
+typedef void (*golden_collisions_v1_chat_list_call_done)(void *ctx, const tern_status *st,
+    const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_list_call_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_list_call_done done, void *ctx,
+    tern_status *reterr);
+
+typedef struct golden_collisions_v1_chat_talk__async { tern_stream *stream; } golden_collisions_v1_chat_talk__async;
+tern_code golden_collisions_v1_chat_talk__start(tern_channel *ch, const tern_call_options *opts,
+    golden_collisions_v1_chat_talk__async *ret, tern_status *reterr);
+void golden_collisions_v1_chat_talk__send_start(golden_collisions_v1_chat_talk__async *call,
+    const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx);
+bool golden_collisions_v1_chat_talk__async_close_send(golden_collisions_v1_chat_talk__async *call);
+typedef void (*golden_collisions_v1_chat_talk__received)(void *ctx, const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_talk__recv_start(golden_collisions_v1_chat_talk__async *call,
+    golden_collisions_v1_chat_talk__received done, void *ctx);
+void golden_collisions_v1_chat_talk__finish_start(golden_collisions_v1_chat_talk__async *call,
+    tern_stream_finished done, void *ctx);
+
+typedef struct golden_collisions_v1_chat_talk_close_async { tern_stream *stream; } golden_collisions_v1_chat_talk_close_async;
+tern_code golden_collisions_v1_chat_talk_close_start(tern_channel *ch, const tern_call_options *opts,
+    golden_collisions_v1_chat_talk_close_async *ret, tern_status *reterr);
+void golden_collisions_v1_chat_talk_close_send_start(golden_collisions_v1_chat_talk_close_async *call,
+    const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx);
+typedef void (*golden_collisions_v1_chat_talk_close_done)(void *ctx, const tern_status *st,
+    const Golden__Collisions__V1__Word *res);
+void golden_collisions_v1_chat_talk_close_finish_start(golden_collisions_v1_chat_talk_close_async *call,
+    golden_collisions_v1_chat_talk_close_done done, void *ctx);
+
+typedef struct golden_collisions_v1_chat_note__async { tern_stream *stream; } golden_collisions_v1_chat_note__async;
+tern_code golden_collisions_v1_chat_note__start(tern_channel *ch, const tern_call_options *opts,
+    golden_collisions_v1_chat_note__async *ret, tern_status *reterr);
+void golden_collisions_v1_chat_note__send_start(golden_collisions_v1_chat_note__async *call,
+    const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx);
+typedef void (*golden_collisions_v1_chat_note__done)(void *ctx, const tern_status *st,
+    const Golden__Collisions__V1__Word *res);
+void golden_collisions_v1_chat_note__finish_start(golden_collisions_v1_chat_note__async *call,
+    golden_collisions_v1_chat_note__done done, void *ctx);
+
+typedef void (*golden_collisions_v1_chat_plain_done)(void *ctx, const tern_status *st,
+    const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_plain_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Collisions__V1__Word *req, golden_collisions_v1_chat_plain_done done, void *ctx,
+    tern_status *reterr);
+
+typedef struct golden_collisions_v1_chat_plain_send_async { tern_stream *stream; } golden_collisions_v1_chat_plain_send_async;
+tern_code golden_collisions_v1_chat_plain_send_start(tern_channel *ch, const tern_call_options *opts,
+    golden_collisions_v1_chat_plain_send_async *ret, tern_status *reterr);
+void golden_collisions_v1_chat_plain_send_send_start(golden_collisions_v1_chat_plain_send_async *call,
+    const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx);
+bool golden_collisions_v1_chat_plain_send_async_close_send(golden_collisions_v1_chat_plain_send_async *call);
+typedef void (*golden_collisions_v1_chat_plain_send_received)(void *ctx, const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_plain_send_recv_start(golden_collisions_v1_chat_plain_send_async *call,
+    golden_collisions_v1_chat_plain_send_received done, void *ctx);
+void golden_collisions_v1_chat_plain_send_finish_start(golden_collisions_v1_chat_plain_send_async *call,
+    tern_stream_finished done, void *ctx);
+
 /* What handlers of streaming methods get. _send() and _recv() block, and return false when the
  * call is over or, _recv(), when the client has sent all. What _recv() sets is borrowed until
  * the next receive or the end of the call. What all calls can do takes the member of the
@@ -180,6 +264,28 @@ bool golden_collisions_v1_chat_note_stream_delete_recv(
     golden_collisions_v1_chat_note_stream_delete_call *call, const Golden__Collisions__V1__Word **ret);
 tern_code golden_collisions_v1_chat_note_stream_delete_finish(
     golden_collisions_v1_chat_note_stream_delete_call *call, tern_status *reterr);
+
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+/* Streams with callbacks: _start() begins one, the next _send_start() may follow when the
+ * callback of the former has come, likewise the next _recv_start(). _finish_start() must be
+ * called, last: it ends the call and frees it. Where the response is one message, it closes
+ * the client's side and waits for it first. `opts` is borrowed until the end. */
+
+typedef struct golden_collisions_v1_chat_note_stream_delete_async { tern_stream *stream; } golden_collisions_v1_chat_note_stream_delete_async;
+tern_code golden_collisions_v1_chat_note_stream_delete_start(tern_channel *ch, const tern_call_options *opts,
+    golden_collisions_v1_chat_note_stream_delete_async *ret, tern_status *reterr);
+void golden_collisions_v1_chat_note_stream_delete_send_start(golden_collisions_v1_chat_note_stream_delete_async *call,
+    const Golden__Collisions__V1__Word *req, tern_stream_sent done, void *ctx);
+bool golden_collisions_v1_chat_note_stream_delete_async_close_send(golden_collisions_v1_chat_note_stream_delete_async *call);
+typedef void (*golden_collisions_v1_chat_note_stream_delete_received)(void *ctx, const Golden__Collisions__V1__Word *res);
+tern_code golden_collisions_v1_chat_note_stream_delete_recv_start(golden_collisions_v1_chat_note_stream_delete_async *call,
+    golden_collisions_v1_chat_note_stream_delete_received done, void *ctx);
+void golden_collisions_v1_chat_note_stream_delete_finish_start(golden_collisions_v1_chat_note_stream_delete_async *call,
+    tern_stream_finished done, void *ctx);
 
 /* What handlers of streaming methods get. _send() and _recv() block, and return false when the
  * call is over or, _recv(), when the client has sent all. What _recv() sets is borrowed until

@@ -22,6 +22,13 @@ tern_code golden_comments_hostile_service_go(tern_channel *ch, const tern_call_o
     return tern_stub_unary(ch, &golden_comments_hostile_service__methods[0], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
 }
 
+static void golden_comments_hostile_service_go__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_comments_hostile_service_go_done)done)(ctx, st, (const Golden__Comments__Hostile *)res); }
+tern_code golden_comments_hostile_service_go_start(tern_channel *ch, const tern_call_options *opts, const Golden__Comments__Hostile *req, golden_comments_hostile_service_go_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_comments_hostile_service_go__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_comments_hostile_service__methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+
 tern_code golden_comments_hostile_service_register(tern_server *srv, const struct golden_comments_hostile_service_handlers *handlers, void *self, tern_status *reterr)
 {
     return tern_stub_register(srv, &golden_comments_hostile_service, handlers, self, reterr);

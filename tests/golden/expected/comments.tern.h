@@ -29,6 +29,17 @@ extern const tern_service golden_comments_hostile_service;
 tern_code golden_comments_hostile_service_go(tern_channel *ch, const tern_call_options *opts,
     const Golden__Comments__Hostile *req, Golden__Comments__Hostile **ret, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+typedef void (*golden_comments_hostile_service_go_done)(void *ctx, const tern_status *st,
+    const Golden__Comments__Hostile *res);
+tern_code golden_comments_hostile_service_go_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Comments__Hostile *req, golden_comments_hostile_service_go_done done, void *ctx,
+    tern_status *reterr);
+
 /* What a server of golden.comments.HostileService implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_comments_hostile_service_handlers {
     /* on a method \. */

@@ -32,6 +32,19 @@ tern_code golden_imports_user_importer_service_clear(tern_channel *ch, const ter
     return tern_stub_unary(ch, &golden_imports_user_importer_service__methods[1], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
 }
 
+static void golden_imports_user_importer_service_get__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_imports_user_importer_service_get_done)done)(ctx, st, (const Golden__Imports__User__Importer *)res); }
+tern_code golden_imports_user_importer_service_get_start(tern_channel *ch, const tern_call_options *opts, const Golden__Imports__Base *req, golden_imports_user_importer_service_get_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_imports_user_importer_service_get__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_imports_user_importer_service__methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_imports_user_importer_service_clear__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_imports_user_importer_service_clear_done)done)(ctx, st, (const Google__Protobuf__Empty *)res); }
+tern_code golden_imports_user_importer_service_clear_start(tern_channel *ch, const tern_call_options *opts, const Google__Protobuf__Empty *req, golden_imports_user_importer_service_clear_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_imports_user_importer_service_clear__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_imports_user_importer_service__methods[1], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+
 tern_code golden_imports_user_importer_service_register(tern_server *srv, const struct golden_imports_user_importer_service_handlers *handlers, void *self, tern_status *reterr)
 {
     return tern_stub_register(srv, &golden_imports_user_importer_service, handlers, self, reterr);

@@ -30,6 +30,23 @@ tern_code golden_imports_user_importer_service_get(tern_channel *ch, const tern_
 tern_code golden_imports_user_importer_service_clear(tern_channel *ch, const tern_call_options *opts,
     const Google__Protobuf__Empty *req, Google__Protobuf__Empty **ret, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+typedef void (*golden_imports_user_importer_service_get_done)(void *ctx, const tern_status *st,
+    const Golden__Imports__User__Importer *res);
+tern_code golden_imports_user_importer_service_get_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Imports__Base *req, golden_imports_user_importer_service_get_done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_imports_user_importer_service_clear_done)(void *ctx, const tern_status *st,
+    const Google__Protobuf__Empty *res);
+tern_code golden_imports_user_importer_service_clear_start(tern_channel *ch, const tern_call_options *opts,
+    const Google__Protobuf__Empty *req, golden_imports_user_importer_service_clear_done done, void *ctx,
+    tern_status *reterr);
+
 /* What a server of golden.imports.user.ImporterService implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_imports_user_importer_service_handlers {
     tern_code (*get)(void *self, tern_server_call *call,

@@ -72,6 +72,43 @@ tern_code golden_keywords_keywords_requires(tern_channel *ch, const tern_call_op
     return tern_stub_unary(ch, &golden_keywords_keywords__methods[5], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
 }
 
+static void golden_keywords_keywords_delete__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_keywords_keywords_delete_done)done)(ctx, st, (const Golden__Keywords__Word *)res); }
+tern_code golden_keywords_keywords_delete_start(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, golden_keywords_keywords_delete_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_keywords_keywords_delete__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_keywords_keywords__methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_keywords_keywords_return__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_keywords_keywords_return_done)done)(ctx, st, (const Golden__Keywords__Word *)res); }
+tern_code golden_keywords_keywords_return_start(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, golden_keywords_keywords_return_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_keywords_keywords_return__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_keywords_keywords__methods[1], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_keywords_keywords_register___call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_keywords_keywords_register__done)done)(ctx, st, (const Golden__Keywords__Word *)res); }
+tern_code golden_keywords_keywords_register__start(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, golden_keywords_keywords_register__done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_keywords_keywords_register___call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_keywords_keywords__methods[2], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_keywords_keywords_handlers___call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_keywords_keywords_handlers__done)done)(ctx, st, (const Golden__Keywords__Word *)res); }
+tern_code golden_keywords_keywords_handlers__start(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, golden_keywords_keywords_handlers__done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_keywords_keywords_handlers___call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_keywords_keywords__methods[3], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_keywords_keywords_nullptr__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_keywords_keywords_nullptr_done)done)(ctx, st, (const Golden__Keywords__Word *)res); }
+tern_code golden_keywords_keywords_nullptr_start(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, golden_keywords_keywords_nullptr_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_keywords_keywords_nullptr__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_keywords_keywords__methods[4], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_keywords_keywords_requires__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_keywords_keywords_requires_done)done)(ctx, st, (const Golden__Keywords__Word *)res); }
+tern_code golden_keywords_keywords_requires_start(tern_channel *ch, const tern_call_options *opts, const Golden__Keywords__Word *req, golden_keywords_keywords_requires_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_keywords_keywords_requires__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_keywords_keywords__methods[5], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+
 tern_code golden_keywords_keywords_register(tern_server *srv, const struct golden_keywords_keywords_handlers *handlers, void *self, tern_status *reterr)
 {
     return tern_stub_register(srv, &golden_keywords_keywords, handlers, self, reterr);

@@ -42,6 +42,47 @@ tern_code golden_keywords_keywords_nullptr(tern_channel *ch, const tern_call_opt
 tern_code golden_keywords_keywords_requires(tern_channel *ch, const tern_call_options *opts,
     const Golden__Keywords__Word *req, Golden__Keywords__Word **ret, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+typedef void (*golden_keywords_keywords_delete_done)(void *ctx, const tern_status *st,
+    const Golden__Keywords__Word *res);
+tern_code golden_keywords_keywords_delete_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Keywords__Word *req, golden_keywords_keywords_delete_done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_keywords_keywords_return_done)(void *ctx, const tern_status *st,
+    const Golden__Keywords__Word *res);
+tern_code golden_keywords_keywords_return_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Keywords__Word *req, golden_keywords_keywords_return_done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_keywords_keywords_register__done)(void *ctx, const tern_status *st,
+    const Golden__Keywords__Word *res);
+tern_code golden_keywords_keywords_register__start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Keywords__Word *req, golden_keywords_keywords_register__done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_keywords_keywords_handlers__done)(void *ctx, const tern_status *st,
+    const Golden__Keywords__Word *res);
+tern_code golden_keywords_keywords_handlers__start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Keywords__Word *req, golden_keywords_keywords_handlers__done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_keywords_keywords_nullptr_done)(void *ctx, const tern_status *st,
+    const Golden__Keywords__Word *res);
+tern_code golden_keywords_keywords_nullptr_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Keywords__Word *req, golden_keywords_keywords_nullptr_done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_keywords_keywords_requires_done)(void *ctx, const tern_status *st,
+    const Golden__Keywords__Word *res);
+tern_code golden_keywords_keywords_requires_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Keywords__Word *req, golden_keywords_keywords_requires_done done, void *ctx,
+    tern_status *reterr);
+
 /* What a server of golden.keywords.Keywords implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_keywords_keywords_handlers {
     tern_code (*delete_)(void *self, tern_server_call *call,

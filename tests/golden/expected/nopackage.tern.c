@@ -22,6 +22,13 @@ tern_code do__it(tern_channel *ch, const tern_call_options *opts, const Lone *re
     return tern_stub_unary(ch, &do___methods[0], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
 }
 
+static void do__it__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((do__it_done)done)(ctx, st, (const Lone *)res); }
+tern_code do__it_start(tern_channel *ch, const tern_call_options *opts, const Lone *req, do__it_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { do__it__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &do___methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+
 tern_code do__register(tern_server *srv, const struct do__handlers *handlers, void *self, tern_status *reterr)
 {
     return tern_stub_register(srv, &do_, handlers, self, reterr);
@@ -44,6 +51,13 @@ const tern_service thread = { "Thread", thread__methods, 1, NULL, 0 };
 tern_code thread_local_(tern_channel *ch, const tern_call_options *opts, const Lone *req, Lone **ret, tern_status *reterr)
 {
     return tern_stub_unary(ch, &thread__methods[0], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
+}
+
+static void thread_local___call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((thread_local__done)done)(ctx, st, (const Lone *)res); }
+tern_code thread_local__start(tern_channel *ch, const tern_call_options *opts, const Lone *req, thread_local__done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { thread_local___call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &thread__methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
 }
 
 tern_code thread_register(tern_server *srv, const struct thread_handlers *handlers, void *self, tern_status *reterr)

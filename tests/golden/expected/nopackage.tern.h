@@ -27,6 +27,17 @@ extern const tern_service do_;
 tern_code do__it(tern_channel *ch, const tern_call_options *opts,
     const Lone *req, Lone **ret, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+typedef void (*do__it_done)(void *ctx, const tern_status *st,
+    const Lone *res);
+tern_code do__it_start(tern_channel *ch, const tern_call_options *opts,
+    const Lone *req, do__it_done done, void *ctx,
+    tern_status *reterr);
+
 /* What a server of Do implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct do__handlers {
     tern_code (*it)(void *self, tern_server_call *call,
@@ -48,6 +59,17 @@ extern const tern_service thread;
 
 tern_code thread_local_(tern_channel *ch, const tern_call_options *opts,
     const Lone *req, Lone **ret, tern_status *reterr);
+
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+typedef void (*thread_local__done)(void *ctx, const tern_status *st,
+    const Lone *res);
+tern_code thread_local__start(tern_channel *ch, const tern_call_options *opts,
+    const Lone *req, thread_local__done done, void *ctx,
+    tern_status *reterr);
 
 /* What a server of Thread implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct thread_handlers {

@@ -22,6 +22,13 @@ tern_code golden_replaced_replaced_make(tern_channel *ch, const tern_call_option
     return tern_stub_unary(ch, &golden_replaced_replaced__methods[0], opts, (const ProtobufCMessage *)req, (ProtobufCMessage **)ret, reterr);
 }
 
+static void golden_replaced_replaced_make__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_replaced_replaced_make_done)done)(ctx, st, (const Golden__Replaced__NoHelpers *)res); }
+tern_code golden_replaced_replaced_make_start(tern_channel *ch, const tern_call_options *opts, const Golden__Replaced__WithBase *req, golden_replaced_replaced_make_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_replaced_replaced_make__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_replaced_replaced__methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+
 tern_code golden_replaced_replaced_register(tern_server *srv, const struct golden_replaced_replaced_handlers *handlers, void *self, tern_status *reterr)
 {
     return tern_stub_register(srv, &golden_replaced_replaced, handlers, self, reterr);

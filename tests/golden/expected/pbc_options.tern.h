@@ -27,6 +27,17 @@ extern const tern_service golden_replaced_replaced;
 tern_code golden_replaced_replaced_make(tern_channel *ch, const tern_call_options *opts,
     const Golden__Replaced__WithBase *req, Golden__Replaced__NoHelpers **ret, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+typedef void (*golden_replaced_replaced_make_done)(void *ctx, const tern_status *st,
+    const Golden__Replaced__NoHelpers *res);
+tern_code golden_replaced_replaced_make_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Replaced__WithBase *req, golden_replaced_replaced_make_done done, void *ctx,
+    tern_status *reterr);
+
 /* What a server of golden.original.Replaced implements. A member that is NULL answers UNIMPLEMENTED. */
 typedef struct golden_replaced_replaced_handlers {
     tern_code (*make)(void *self, tern_server_call *call,

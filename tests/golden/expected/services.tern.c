@@ -87,6 +87,60 @@ bool golden_services_v1_question_service_chat_close_send(golden_services_v1_ques
 bool golden_services_v1_question_service_chat_recv(golden_services_v1_question_service_chat_call *call, const Golden__Services__V1__Answer **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
 tern_code golden_services_v1_question_service_chat_finish(golden_services_v1_question_service_chat_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
 
+static void golden_services_v1_question_service_get_url_answer__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_services_v1_question_service_get_url_answer_done)done)(ctx, st, (const Golden__Services__V1__Answer *)res); }
+tern_code golden_services_v1_question_service_get_url_answer_start(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_question_service_get_url_answer_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_services_v1_question_service_get_url_answer__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_services_v1_question_service__methods[0], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_services_v1_question_service_put_answer__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_services_v1_question_service_put_answer_done)done)(ctx, st, (const Golden__Services__V1__Answer *)res); }
+tern_code golden_services_v1_question_service_put_answer_start(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_question_service_put_answer_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_services_v1_question_service_put_answer__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_services_v1_question_service__methods[1], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+static void golden_services_v1_question_service_plain__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_services_v1_question_service_plain_done)done)(ctx, st, (const Golden__Services__V1__Answer *)res); }
+tern_code golden_services_v1_question_service_plain_start(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_question_service_plain_done done, void *ctx, tern_status *reterr)
+{
+    const tern_stub_typed_done typed = { golden_services_v1_question_service_plain__call_done, (tern_stub_callback)done, ctx };
+    return tern_stub_unary_start_typed(ch, &golden_services_v1_question_service__methods[2], opts, (const ProtobufCMessage *)req, &typed, reterr);
+}
+tern_code golden_services_v1_question_service_watch_start(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_question_service_watch_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_services_v1_question_service__methods[3], opts, (const ProtobufCMessage *)req, &ret->stream, reterr);
+}
+static void golden_services_v1_question_service_watch__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_services_v1_question_service_watch_received)done)(ctx, (const Golden__Services__V1__Answer *)res); }
+tern_code golden_services_v1_question_service_watch_recv_start(golden_services_v1_question_service_watch_async *call, golden_services_v1_question_service_watch_received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_services_v1_question_service_watch__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_services_v1_question_service_watch_finish_start(golden_services_v1_question_service_watch_async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
+tern_code golden_services_v1_question_service_collect_start(tern_channel *ch, const tern_call_options *opts, golden_services_v1_question_service_collect_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_services_v1_question_service__methods[4], opts, NULL, &ret->stream, reterr);
+}
+void golden_services_v1_question_service_collect_send_start(golden_services_v1_question_service_collect_async *call, const Golden__Services__V1__Ask *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+static void golden_services_v1_question_service_collect__call_done(tern_stub_callback done, void *ctx, const tern_status *st, const ProtobufCMessage *res) { ((golden_services_v1_question_service_collect_done)done)(ctx, st, (const Golden__Services__V1__Answer *)res); }
+void golden_services_v1_question_service_collect_finish_start(golden_services_v1_question_service_collect_async *call, golden_services_v1_question_service_collect_done done, void *ctx)
+{
+    const tern_stub_typed_done typed = { golden_services_v1_question_service_collect__call_done, (tern_stub_callback)done, ctx };
+    tern_stub_finish_start_typed(call->stream, &typed);
+}
+tern_code golden_services_v1_question_service_chat_start(tern_channel *ch, const tern_call_options *opts, golden_services_v1_question_service_chat_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_services_v1_question_service__methods[5], opts, NULL, &ret->stream, reterr);
+}
+void golden_services_v1_question_service_chat_send_start(golden_services_v1_question_service_chat_async *call, const Golden__Services__V1__Ask *req, tern_stream_sent done, void *ctx) { tern_stub_send_start(call->stream, (const ProtobufCMessage *)req, done, ctx); }
+bool golden_services_v1_question_service_chat_async_close_send(golden_services_v1_question_service_chat_async *call) { return tern_stream_close_send(call->stream); }
+static void golden_services_v1_question_service_chat__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_services_v1_question_service_chat_received)done)(ctx, (const Golden__Services__V1__Answer *)res); }
+tern_code golden_services_v1_question_service_chat_recv_start(golden_services_v1_question_service_chat_async *call, golden_services_v1_question_service_chat_received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_services_v1_question_service_chat__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_services_v1_question_service_chat_finish_start(golden_services_v1_question_service_chat_async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
+
 bool golden_services_v1_question_service_watch_stream_send(golden_services_v1_question_service_watch_stream *stream, const Golden__Services__V1__Answer *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
 bool golden_services_v1_question_service_collect_stream_recv(golden_services_v1_question_service_collect_stream *stream, const Golden__Services__V1__Ask **ret) { return tern_stub_server_recv(stream->call, (const ProtobufCMessage **)ret); }
 bool golden_services_v1_question_service_chat_stream_send(golden_services_v1_question_service_chat_stream *stream, const Golden__Services__V1__Answer *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
@@ -119,6 +173,18 @@ tern_code golden_services_v1_only_streams_watch(tern_channel *ch, const tern_cal
 }
 bool golden_services_v1_only_streams_watch_recv(golden_services_v1_only_streams_watch_call *call, const Golden__Services__V1__Answer **ret) { return tern_stub_recv(call->stream, (const ProtobufCMessage **)ret); }
 tern_code golden_services_v1_only_streams_watch_finish(golden_services_v1_only_streams_watch_call *call, tern_status *reterr) { return tern_stub_finish(call->stream, NULL, reterr); }
+
+tern_code golden_services_v1_only_streams_watch_start(tern_channel *ch, const tern_call_options *opts, const Golden__Services__V1__Ask *req, golden_services_v1_only_streams_watch_async *ret, tern_status *reterr)
+{
+    return tern_stub_start(ch, &golden_services_v1_only_streams__methods[0], opts, (const ProtobufCMessage *)req, &ret->stream, reterr);
+}
+static void golden_services_v1_only_streams_watch__call_received(tern_stub_callback done, void *ctx, const ProtobufCMessage *res) { ((golden_services_v1_only_streams_watch_received)done)(ctx, (const Golden__Services__V1__Answer *)res); }
+tern_code golden_services_v1_only_streams_watch_recv_start(golden_services_v1_only_streams_watch_async *call, golden_services_v1_only_streams_watch_received done, void *ctx)
+{
+    const tern_stub_typed_received typed = { golden_services_v1_only_streams_watch__call_received, (tern_stub_callback)done, ctx };
+    return tern_stub_recv_start_typed(call->stream, &typed);
+}
+void golden_services_v1_only_streams_watch_finish_start(golden_services_v1_only_streams_watch_async *call, tern_stream_finished done, void *ctx) { tern_stream_finish_start(call->stream, done, ctx); }
 
 bool golden_services_v1_only_streams_watch_stream_send(golden_services_v1_only_streams_watch_stream *stream, const Golden__Services__V1__Answer *res) { return tern_stub_server_send(stream->call, (const ProtobufCMessage *)res); }
 

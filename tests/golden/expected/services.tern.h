@@ -84,6 +84,65 @@ bool golden_services_v1_question_service_chat_recv(
 tern_code golden_services_v1_question_service_chat_finish(
     golden_services_v1_question_service_chat_call *call, tern_status *reterr);
 
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+/* Streams with callbacks: _start() begins one, the next _send_start() may follow when the
+ * callback of the former has come, likewise the next _recv_start(). _finish_start() must be
+ * called, last: it ends the call and frees it. Where the response is one message, it closes
+ * the client's side and waits for it first. `opts` is borrowed until the end. */
+
+typedef void (*golden_services_v1_question_service_get_url_answer_done)(void *ctx, const tern_status *st,
+    const Golden__Services__V1__Answer *res);
+tern_code golden_services_v1_question_service_get_url_answer_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_question_service_get_url_answer_done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_services_v1_question_service_put_answer_done)(void *ctx, const tern_status *st,
+    const Golden__Services__V1__Answer *res);
+tern_code golden_services_v1_question_service_put_answer_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_question_service_put_answer_done done, void *ctx,
+    tern_status *reterr);
+
+typedef void (*golden_services_v1_question_service_plain_done)(void *ctx, const tern_status *st,
+    const Golden__Services__V1__Answer *res);
+tern_code golden_services_v1_question_service_plain_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_question_service_plain_done done, void *ctx,
+    tern_status *reterr);
+
+typedef struct golden_services_v1_question_service_watch_async { tern_stream *stream; } golden_services_v1_question_service_watch_async;
+tern_code golden_services_v1_question_service_watch_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_question_service_watch_async *ret, tern_status *reterr);
+typedef void (*golden_services_v1_question_service_watch_received)(void *ctx, const Golden__Services__V1__Answer *res);
+tern_code golden_services_v1_question_service_watch_recv_start(golden_services_v1_question_service_watch_async *call,
+    golden_services_v1_question_service_watch_received done, void *ctx);
+void golden_services_v1_question_service_watch_finish_start(golden_services_v1_question_service_watch_async *call,
+    tern_stream_finished done, void *ctx);
+
+typedef struct golden_services_v1_question_service_collect_async { tern_stream *stream; } golden_services_v1_question_service_collect_async;
+tern_code golden_services_v1_question_service_collect_start(tern_channel *ch, const tern_call_options *opts,
+    golden_services_v1_question_service_collect_async *ret, tern_status *reterr);
+void golden_services_v1_question_service_collect_send_start(golden_services_v1_question_service_collect_async *call,
+    const Golden__Services__V1__Ask *req, tern_stream_sent done, void *ctx);
+typedef void (*golden_services_v1_question_service_collect_done)(void *ctx, const tern_status *st,
+    const Golden__Services__V1__Answer *res);
+void golden_services_v1_question_service_collect_finish_start(golden_services_v1_question_service_collect_async *call,
+    golden_services_v1_question_service_collect_done done, void *ctx);
+
+typedef struct golden_services_v1_question_service_chat_async { tern_stream *stream; } golden_services_v1_question_service_chat_async;
+tern_code golden_services_v1_question_service_chat_start(tern_channel *ch, const tern_call_options *opts,
+    golden_services_v1_question_service_chat_async *ret, tern_status *reterr);
+void golden_services_v1_question_service_chat_send_start(golden_services_v1_question_service_chat_async *call,
+    const Golden__Services__V1__Ask *req, tern_stream_sent done, void *ctx);
+bool golden_services_v1_question_service_chat_async_close_send(golden_services_v1_question_service_chat_async *call);
+typedef void (*golden_services_v1_question_service_chat_received)(void *ctx, const Golden__Services__V1__Answer *res);
+tern_code golden_services_v1_question_service_chat_recv_start(golden_services_v1_question_service_chat_async *call,
+    golden_services_v1_question_service_chat_received done, void *ctx);
+void golden_services_v1_question_service_chat_finish_start(golden_services_v1_question_service_chat_async *call,
+    tern_stream_finished done, void *ctx);
+
 /* What handlers of streaming methods get. _send() and _recv() block, and return false when the
  * call is over or, _recv(), when the client has sent all. What _recv() sets is borrowed until
  * the next receive or the end of the call. What all calls can do takes the member of the
@@ -148,6 +207,25 @@ bool golden_services_v1_only_streams_watch_recv(
     golden_services_v1_only_streams_watch_call *call, const Golden__Services__V1__Answer **ret);
 tern_code golden_services_v1_only_streams_watch_finish(
     golden_services_v1_only_streams_watch_call *call, tern_status *reterr);
+
+/* The same with callbacks, see tern/async.h: these functions return at once, and each callback
+ * comes once, on the thread that runs the channel's loop. What a callback gets is borrowed for
+ * it; a response is NULL unless the code is TERN_OK, a received message is NULL when none will
+ * come. Requests are copied. */
+
+/* Streams with callbacks: _start() begins one, the next _send_start() may follow when the
+ * callback of the former has come, likewise the next _recv_start(). _finish_start() must be
+ * called, last: it ends the call and frees it. Where the response is one message, it closes
+ * the client's side and waits for it first. `opts` is borrowed until the end. */
+
+typedef struct golden_services_v1_only_streams_watch_async { tern_stream *stream; } golden_services_v1_only_streams_watch_async;
+tern_code golden_services_v1_only_streams_watch_start(tern_channel *ch, const tern_call_options *opts,
+    const Golden__Services__V1__Ask *req, golden_services_v1_only_streams_watch_async *ret, tern_status *reterr);
+typedef void (*golden_services_v1_only_streams_watch_received)(void *ctx, const Golden__Services__V1__Answer *res);
+tern_code golden_services_v1_only_streams_watch_recv_start(golden_services_v1_only_streams_watch_async *call,
+    golden_services_v1_only_streams_watch_received done, void *ctx);
+void golden_services_v1_only_streams_watch_finish_start(golden_services_v1_only_streams_watch_async *call,
+    tern_stream_finished done, void *ctx);
 
 /* What handlers of streaming methods get. _send() and _recv() block, and return false when the
  * call is over or, _recv(), when the client has sent all. What _recv() sets is borrowed until
