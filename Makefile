@@ -41,8 +41,10 @@ endif
 WERROR ?= 0
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wcast-qual -Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
+# Of single folders. CFLAGS is the user's.
+INCLUDES :=
 CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) $(SAN) -fPIC -fvisibility=hidden $(WARN) $(CFLAGS) \
-             -MMD -MP -Irpc/include -I$(B)/gen
+             -MMD -MP -Irpc/include -I$(B)/gen $(INCLUDES)
 LDFLAGS_ALL = $(SAN) $(LDFLAGS)
 VERSION := $(shell sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h)
 LIB_DEPS := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd -ljansson -lpthread
@@ -98,9 +100,9 @@ $(BOOT) &:
 	$(Q)$(PROTOC) -I$(PROTO_INCLUDE) --c_out=$(B)/boot google/protobuf/descriptor.proto \
 	    google/protobuf/compiler/plugin.proto
 $(call obj,$(BOOT)): WARN := -w
-$(call obj,$(BOOT) $(CODEGEN_SRC) $(TERN_SRC)): CFLAGS += -I$(B)/boot
+$(call obj,$(BOOT) $(CODEGEN_SRC) $(TERN_SRC)): INCLUDES += -I$(B)/boot
 $(call obj,$(CODEGEN_SRC) $(TERN_SRC)): | $(BOOT)
-$(call obj,$(DRONE_SRC)): CFLAGS += -Iservices
+$(call obj,$(DRONE_SRC)): INCLUDES += -Iservices
 
 $(B)/gen/.stamp: $(PROTOS) $(PLUGIN)
 	@mkdir -p $(B)/gen
@@ -191,6 +193,6 @@ help: ## shows this list
 	@echo "make           builds libtern, protoc-gen-tern, tern, tern-bench and dronedelivery into build/"
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F'\t' '{printf "make %-9s %s\n", $$1, $$2}'
 	@echo
-	@echo "Variables: MODE=release|asan|tsan|clang  CC=  CXX=  WERROR=1  V=1  PREFIX=  DESTDIR="
+	@echo "Variables: MODE=release|asan|tsan|clang  CC=  CXX=  CFLAGS=  WERROR=1  V=1  PREFIX=  DESTDIR="
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

@@ -19,7 +19,7 @@ TEST_GEN_OBJ := $(call obj,$(GEN_TESTING) $(GEN_ETCD))
 # What the programs are made of, without their main().
 PARTS := $(filter-out %/main.o,$(CODEGEN_OBJ) $(TERN_OBJ) $(BENCH_OBJ) $(DRONE_OBJ))
 
-$(call obj,$(UNIT_SRC) $(INTEGRATION_SRC) $(SUPPORT_SRC)): CFLAGS += -Itests -Iservices -I$(B)/boot
+$(call obj,$(UNIT_SRC) $(INTEGRATION_SRC) $(SUPPORT_SRC)): INCLUDES += -Itests -Iservices -I$(B)/boot
 $(call obj,$(UNIT_SRC) $(INTEGRATION_SRC) $(SUPPORT_SRC)): | $(B)/gen/.stamp
 
 $(B)/lib/libtestparts.a: $(PARTS) $(TEST_GEN_OBJ) $(SUPPORT_OBJ)

@@ -3,7 +3,7 @@
 SOAK_SRC := $(wildcard tests/soak/*.c)
 SOAK_BIN := $(B)/soak/tern-soak
 
-$(call obj,$(SOAK_SRC)): CFLAGS += -Itests
+$(call obj,$(SOAK_SRC)): INCLUDES += -Itests
 $(call obj,$(SOAK_SRC)): | $(B)/gen/.stamp
 $(SOAK_BIN): $(call obj,$(SOAK_SRC) $(GEN_TESTING)) $(LIBTERN)
 	@mkdir -p $(@D)
