@@ -275,6 +275,10 @@ void tern__response_close(tern__client_stream *s, uint32_t h2_error)
         outcome(s, TERN_RESOURCE_EXHAUSTED, "the server's metadata is larger than the limit");
     else if (s->bad_metadata)
         outcome(s, TERN_INTERNAL, "the server sent a \"-bin\" metadata value that is not base64");
+    else if (s->trailers_seen && s->status_seen && s->grpc_code == TERN_CANCELLED &&
+             tern__clock_now() >= s->deadline)
+        /* A handler saw the deadline pass before this thread did. */
+        outcome(s, TERN_DEADLINE_EXCEEDED, "the deadline passed: the server gave the call up");
     else if (s->trailers_seen && s->status_seen)
         close_with_grpc_status(s);
     else if (s->trailers_seen || h2_error == TERN__H2_NO_ERROR || s->http_status != 200)

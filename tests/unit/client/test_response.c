@@ -188,6 +188,17 @@ static void test_reset_at_deadline(void **state)
     tern__response_close(&s, TERN__H2_CANCEL);
     expect(TERN_CANCELLED, TERN__FATE_IN_DOUBT);
     tern__client_stream_deinit(&s);
+    /* So it is when a handler is quicker to return CANCELLED than this side is to look. */
+    for (int late = 0; late < 2; late++) {
+        begin(false);
+        if (late)
+            s.deadline = 1;
+        head();
+        tail("1");
+        tern__response_close(&s, TERN__H2_NO_ERROR);
+        expect(late ? TERN_DEADLINE_EXCEEDED : TERN_CANCELLED, TERN__FATE_COMMITTED);
+        tern__client_stream_deinit(&s);
+    }
 }
 
 /* 1xx lists come before the real one and mean nothing. */
