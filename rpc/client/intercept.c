@@ -15,7 +15,8 @@ tern_code tern__client_intercept_begin(tern__client_interception *x, tern_channe
                                        const tern_method *method, const tern_call_options *opts,
                                        tern_status *reterr)
 {
-    x->given = opts;
+    x->ret_initial = opts->ret_initial_metadata;
+    x->ret_trailing = opts->ret_trailing_metadata;
     x->opts = *opts;
     x->chain.entered = 0;
     tern__metadata_init(&x->request, NULL);
@@ -52,10 +53,10 @@ tern_code tern__client_intercept_end(tern__client_interception *x, tern_status *
         copy_status(&x->chain.status, st);
     tern__intercept_after(&x->chain, tern__clock_now());
     copy_status(st, &x->chain.status);
-    if (x->given->ret_initial_metadata)
-        tern__metadata_append_all(x->given->ret_initial_metadata, &x->initial);
-    if (x->given->ret_trailing_metadata)
-        tern__metadata_append_all(x->given->ret_trailing_metadata, &x->trailing);
+    if (x->ret_initial)
+        tern__metadata_append_all(x->ret_initial, &x->initial);
+    if (x->ret_trailing)
+        tern__metadata_append_all(x->ret_trailing, &x->trailing);
     tern__metadata_deinit(&x->request);
     tern__metadata_deinit(&x->initial);
     tern__metadata_deinit(&x->trailing);

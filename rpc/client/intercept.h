@@ -11,8 +11,8 @@
 
 typedef struct tern__client_interception {
     tern__interception chain;
-    const tern_call_options *given; /* the program's */
-    tern_call_options opts;         /* the ones to use: metadata lists are those below */
+    tern_metadata *ret_initial, *ret_trailing; /* the program's own lists; may be NULL */
+    tern_call_options opts;                    /* to use: metadata lists are those below */
     tern_metadata request, initial, trailing;
 } tern__client_interception;
 

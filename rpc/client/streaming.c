@@ -174,7 +174,7 @@ bool tern_stream_flush(tern_stream *st)
 
 int tern__stream_pack(tern_stream *st, tern__packed *p, const tern__call_codec **codec)
 {
-    return tern__pack_compressed(p, tern__call_compression(st->ch, st->opts), st->compress_mode,
+    return tern__pack_compressed(p, tern__call_compression(st->ch, &st->opts), st->compress_mode,
                                  codec);
 }
 
@@ -450,10 +450,10 @@ static void report(tern_stream *st)
 
 void tern__stream_conclude(tern_stream *st)
 {
-    if (st->opts->ret_initial_metadata)
-        tern__metadata_append_all(st->opts->ret_initial_metadata, &st->s.initial);
-    if (st->opts->ret_trailing_metadata)
-        tern__metadata_append_all(st->opts->ret_trailing_metadata, &st->s.trailing);
+    if (st->opts.ret_initial_metadata)
+        tern__metadata_append_all(st->opts.ret_initial_metadata, &st->s.initial);
+    if (st->opts.ret_trailing_metadata)
+        tern__metadata_append_all(st->opts.ret_trailing_metadata, &st->s.trailing);
     report(st);
     if (st->interception)
         tern__client_intercept_end(st->interception, &st->s.status);

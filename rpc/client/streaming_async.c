@@ -25,6 +25,7 @@ typedef struct tern__stream_async {
     tern_stream *st;
     step step;
     unsigned tries;
+    tern_metadata metadata; /* the request's: a copy */
     tern__head head;
     tern__request request;
     tern__connect_op connect;
@@ -258,6 +259,7 @@ static void free_async(stream_async *a)
 {
     tern_stream *st = a->st;
     tern__head_deinit(&a->head);
+    tern__metadata_deinit(&a->metadata);
     tern__buf_deinit(&a->queue);
     pthread_mutex_destroy(&a->lock);
     tern__stream_discard(st);
@@ -396,6 +398,7 @@ static stream_async *async_new(tern_channel *ch, const tern_method *method,
     a->connect.done = on_connect;
     a->listener.on_cancel = on_cancel;
     tern__list_init(&a->connect.node);
+    tern__metadata_init(&a->metadata, NULL);
     tern__op_init(&a->op, run);
     pthread_mutex_init(&a->lock, NULL);
     return a;
@@ -404,7 +407,11 @@ static stream_async *async_new(tern_channel *ch, const tern_method *method,
 static tern_code prepare(stream_async *a, tern_status *reterr)
 {
     tern_stream *st = a->st;
-    tern_code code = tern__head_init(&a->head, st->ch, st->method, st->opts, st->deadline, reterr);
+    if (st->opts.metadata && tern__metadata_append_all(&a->metadata, st->opts.metadata))
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "out of memory for the request's metadata");
+    st->opts.metadata = &a->metadata;
+    tern_code code = tern__head_init(&a->head, st->ch, st->method, &st->opts, st->deadline, reterr);
     if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, st->deadline))
         code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
     if (code != TERN_OK)

@@ -20,7 +20,7 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
                                                  : ch->opt.receive_message_bytes_max;
     st->ch = ch;
     st->method = method;
-    st->opts = opts;
+    st->opts = *opts;
     st->compress_mode = opts->compress_mode;
     st->context = opts->context;
     st->deadline = tern__call_deadline(opts);
@@ -98,7 +98,7 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
 {
     const tern__connect_wait wait = { .deadline = st->deadline,
                                       .context = st->context,
-                                      .wait_for_ready = st->opts->wait_for_ready };
+                                      .wait_for_ready = st->opts.wait_for_ready };
     for (unsigned i = 0;; i++) {
         tern_code code = tern__subchannel_get(&st->ch->sub, &wait, &st->t, reterr);
         if (code != TERN_OK)
@@ -132,7 +132,7 @@ static tern_code admit_and_open(tern_stream *st, tern__head *head, bool close_se
 static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_status *reterr)
 {
     tern__head head;
-    tern_code code = tern__head_init(&head, st->ch, st->method, st->opts, st->deadline,
+    tern_code code = tern__head_init(&head, st->ch, st->method, &st->opts, st->deadline,
                                      reterr);
     if (code == TERN_OK && codec) {
         tern__packed packed;

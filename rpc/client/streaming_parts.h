@@ -15,7 +15,7 @@ struct tern_stream {
     tern_channel *ch;
     tern__transport *t; /* a reference */
     const tern_method *method;
-    const tern_call_options *opts;
+    tern_call_options opts; /* a copy: the caller's own may go once the stream is open */
     int64_t deadline;
     tern_context *context;
     tern__cancel_link link;

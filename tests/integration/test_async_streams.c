@@ -64,9 +64,10 @@ static tern_code handle_flood(void *self, tern_server_call *call)
 
 static tern_code handle_fail(void *self, tern_server_call *call)
 {
+    const char *code = tern_metadata_get(tern_server_call_metadata(call), "x-code-to-fail-with");
     (void)self;
     tern_server_call_send(call, "one", 3);
-    return tern_server_call_fail(call, TERN_ABORTED, "after one");
+    return tern_server_call_fail(call, code ? (tern_code)atoi(code) : TERN_ABORTED, "after one");
 }
 
 static tern_channel *channel_on(tern_loop *l, const char *target)
@@ -253,6 +254,32 @@ static void test_failure(void **state)
     }
 }
 
+/* Options and metadata may go at once: their caller's function has long returned when the stream is
+ * opened and when it ends. */
+static void test_options_are_copied(void **state)
+{
+    (void)state;
+    tern_stream *s;
+    tern_channel *channels[] = { own, background };
+    for (int i = 0; i < 2; i++) {
+        watch w = { .received = 0 };
+        tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+        tern_metadata *md = tern_metadata_new();
+        tern_metadata_add(md, "x-code-to-fail-with", "15");
+        opts.metadata = md;
+        assert_int_equal(tern_stream_start(channels[i], &fail, &opts, &s, &st), TERN_OK);
+        tern_metadata_free(md);
+        memset(&opts, 0xaa, sizeof opts);
+        for (unsigned n = 1; n <= 2; n++) {
+            tern_stream_recv_start(s, saw_message, &w);
+            wait_for(channels[i], &w.received, n);
+        }
+        tern_stream_finish_start(s, saw_end, &w);
+        wait_for(channels[i], &w.finished, 1);
+        assert_int_equal(atomic_load(&w.code), TERN_DATA_LOSS);
+    }
+}
+
 /* finish, cancel, context and deadline while a receive is registered: it comes, once, before the
  * end. */
 static void test_ends_of_this_side(void **state)
@@ -361,6 +388,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ping_pong),
         cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_options_are_copied),
         cmocka_unit_test(test_ends_of_this_side),
         cmocka_unit_test(test_send_waits),
         cmocka_unit_test(test_receive_holds_back),

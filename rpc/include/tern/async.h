@@ -63,8 +63,8 @@ TERN_API tern_code tern_call_unary_start(tern_channel *ch, const tern_method *me
  * functions in tern/stream.h, close_send, cancel and initial_metadata (what has come so far; in
  * callbacks only) are for these streams too, recv, send and finish are not. Any thread. */
 
-/* Begins a stream and returns at once; its life is that of tern_stream_open(). `opts` and what it
- * points to are borrowed until the end. TERN_OK: *ret must go to tern_stream_finish_start(). */
+/* Begins a stream and returns at once; its life is that of tern_stream_open(), and what
+ * is said there of `opts` holds here. TERN_OK: *ret must go to tern_stream_finish_start(). */
 TERN_API tern_code tern_stream_start(tern_channel *ch, const tern_method *method,
                                      const tern_call_options *opts, tern_stream **ret,
                                      tern_status *reterr);

@@ -24,8 +24,9 @@ typedef enum tern_call_retry {
     TERN_RETRY_NEVER = 2
 } tern_call_retry;
 
-/* Options of one call. Everything is borrowed for the duration of the call. Zero is the default of
- * every member; begin with TERN_CALL_OPTIONS_INIT. */
+/* Options of one call. Everything is borrowed for the duration of a blocking call; what holds for
+ * streams and for calls with callbacks is said where they begin. Zero is the default of every
+ * member; begin with TERN_CALL_OPTIONS_INIT. */
 typedef struct tern_call_options {
     size_t size;            /* sizeof(tern_call_options), set by the _INIT */
     int64_t timeout_ms;     /* deadline from now, ms; 0: none of its own */

@@ -25,11 +25,11 @@ TERN_BEGIN_DECLS
 typedef struct tern_stream tern_stream;
 
 /* Opens a stream of `method` on a connection of the channel and sends the request's head. Blocks
- * while there is no connection or no free stream, as a unary call does. `opts` may be NULL; what
- * it points to is borrowed until finish (ret_initial_metadata and ret_trailing_metadata are filled
- * by then). The deadline bounds the whole stream. On success *ret must go to tern_stream_finish().
- * A stream is attempted once: once it is open nothing of it is repeated, since what was received
- * from it cannot be taken back. */
+ * while there is no connection or no free stream, as a unary call does. `opts` may be NULL; the
+ * options and the request's metadata are copied, but `context`, ret_initial_metadata and
+ * ret_trailing_metadata must live until finish, which fills the latter. The deadline bounds the
+ * whole stream. On success *ret must go to tern_stream_finish(). A stream is attempted once: once
+ * it is open nothing of it is repeated, since what was received from it cannot be taken back. */
 TERN_API tern_code tern_stream_open(tern_channel *ch, const tern_method *method,
                                     const tern_call_options *opts, tern_stream **ret,
                                     tern_status *reterr);
