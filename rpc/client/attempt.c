@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "client/admission.h"
+#include "client/pick.h"
 #include "io/clock.h"
 #include "io/context.h"
 
@@ -150,7 +151,7 @@ tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern_
 {
     /* A connection that took no stream is of no more use. */
     if (s->fate != TERN__FATE_COMMITTED && s->status.code != TERN_OK && !tern__transport_usable(t))
-        tern__subchannel_drop(&c->ch->sub, t);
+        tern__pick_drop(c->ch, t);
     tern__retry_action action = judge(c, s, ticket, ret_delay);
     if (action == TERN__RETRY_STOP) {
         *ret = deliver(c, s);

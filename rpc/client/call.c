@@ -15,6 +15,7 @@
 #include "client/channel.h"
 #include "client/compress.h"
 #include "client/intercept.h"
+#include "client/pick.h"
 #include "io/blocking.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -36,7 +37,7 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
 
     if ((*ret = tern__call_admit(c, &ticket)) != TERN_OK)
         return TERN__RETRY_STOP;
-    *ret = tern__subchannel_get(&c->ch->sub, &wait, &t, &c->status);
+    *ret = tern__pick_get(c->ch, &wait, &t, &c->status);
     if (*ret != TERN_OK) {
         /* That nobody can be reached says the server is unwell as clearly as its own words. */
         tern__admission_outcome(c->ch, ticket, *ret);

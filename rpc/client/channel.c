@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "client/pick.h"
 #include "client/proxy.h"
 #include "client/reactor.h"
 #include "io/clock.h"
@@ -260,7 +261,7 @@ tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms, tern_sta
     };
     tern__transport *t;
     tern_status why;
-    if (tern__subchannel_get(&ch->sub, &wait, &t, &why) != TERN_OK) {
+    if (tern__pick_get(ch, &wait, &t, &why) != TERN_OK) {
         if (reterr)
             *reterr = why;
         if (reterr)

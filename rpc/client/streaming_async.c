@@ -10,7 +10,7 @@
 
 #include "base/time.h"
 #include "client/admission.h"
-#include "client/connector.h"
+#include "client/pick.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
 #include "io/clock.h"
@@ -93,14 +93,14 @@ static void begin(stream_async *a)
     tern__transport *t = NULL;
     tern_status why;
     why.message[0] = '\0';
-    tern_code code = tern__subchannel_look(&a->st->ch->sub, a->connect.wait_for_ready, &t, &why);
+    tern_code code = tern__pick_look(a->st->ch, a->connect.wait_for_ready, &t, &why);
     if (code != TERN_OK) {
         fail(a, code, why.message);
     } else if (t) {
         open_on(a, t);
     } else {
         a->step = CONNECT;
-        if (tern__connector_wait(&a->st->ch->sub, &a->connect))
+        if (tern__pick_wait(a->st->ch, &a->connect))
             fail(a, TERN_RESOURCE_EXHAUSTED, "out of memory or threads for a connection");
     }
 }
@@ -124,7 +124,7 @@ static void look_at_connection(stream_async *a)
         return;
     }
     tern_code code = a->on_finished ? TERN_CANCELLED : own_end(a);
-    if (code != TERN_OK && tern__connector_cancel(&a->st->ch->sub, &a->connect))
+    if (code != TERN_OK && tern__pick_cancel(a->st->ch, &a->connect))
         fail(a, code, code == TERN_CANCELLED
                           ? "the call was cancelled by its caller"
                           : "the deadline passed while waiting for a connection");

@@ -5,6 +5,7 @@
 
 #include "base/time.h"
 #include "client/admission.h"
+#include "client/pick.h"
 #include "client/streaming_parts.h"
 #include "io/blocking.h"
 #include "io/clock.h"
@@ -85,7 +86,7 @@ bool tern__stream_try_again(const tern_stream *st)
 
 void tern__stream_rewind(tern_stream *st)
 {
-    tern__subchannel_drop(&st->ch->sub, st->t);
+    tern__pick_drop(st->ch, st->t);
     tern__transport_unref(st->t);
     st->t = NULL;
     st->s.done = false;
@@ -100,7 +101,7 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
                                       .context = st->context,
                                       .wait_for_ready = st->opts.wait_for_ready };
     for (unsigned i = 0;; i++) {
-        tern_code code = tern__subchannel_get(&st->ch->sub, &wait, &st->t, reterr);
+        tern_code code = tern__pick_get(st->ch, &wait, &st->t, reterr);
         if (code != TERN_OK)
             return code;
         tern__head_update(head, tern__clock_now(), st->deadline, 0);

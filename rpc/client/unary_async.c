@@ -11,9 +11,9 @@
 #include "base/time.h"
 #include "client/admission.h"
 #include "client/attempt.h"
-#include "client/connector.h"
 #include "client/drive.h"
 #include "client/intercept.h"
+#include "client/pick.h"
 #include "client/reactor.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -196,7 +196,7 @@ static void step_connect(unary *u)
         return;
     }
     bool late = atomic_load(&u->cancelled) || tern__clock_now() >= u->call.deadline;
-    if (!late || !tern__connector_cancel(&u->call.ch->sub, &u->connect))
+    if (!late || !tern__pick_cancel(u->call.ch, &u->connect))
         return; /* nothing yet, or its answer is on the way */
     tern__admission_outcome(u->call.ch, u->ticket, TERN_DEADLINE_EXCEEDED);
     over(u);
@@ -214,14 +214,14 @@ static void step_begin(unary *u)
         return;
     }
     tern__reactor_set_timer(u->loop, &u->op, u->call.deadline);
-    code = tern__subchannel_look(&u->call.ch->sub, u->opts.wait_for_ready, &t, &u->call.status);
+    code = tern__pick_look(u->call.ch, u->opts.wait_for_ready, &t, &u->call.status);
     if (code != TERN_OK) {
         fail_connect(u, code);
     } else if (t) {
         open_stream(u, t);
     } else {
         u->step = CONNECT;
-        if (tern__connector_wait(&u->call.ch->sub, &u->connect))
+        if (tern__pick_wait(u->call.ch, &u->connect))
             fail_connect(u, tern_status_set(&u->call.status, TERN_RESOURCE_EXHAUSTED,
                                             "out of memory or threads for a connection"));
     }

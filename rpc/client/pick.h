@@ -1,0 +1,21 @@
+/* Which connection a call gets: what calls ask, whatever is behind it. */
+#ifndef TERN__CLIENT_PICK_H
+#define TERN__CLIENT_PICK_H
+
+#include "client/channel.h"
+#include "client/connector.h"
+
+/* As tern__subchannel_get(): blocks until there is a connection. */
+tern_code tern__pick_get(tern_channel *ch, const tern__connect_wait *wait, tern__transport **ret,
+                         tern_status *reterr);
+/* As tern__subchannel_look(), tern__connector_wait() and _cancel(): for calls that must not
+ * block. */
+tern_code tern__pick_look(tern_channel *ch, bool wait_for_ready, tern__transport **ret,
+                          tern_status *reterr);
+int tern__pick_wait(tern_channel *ch, tern__connect_op *op);
+bool tern__pick_cancel(tern_channel *ch, tern__connect_op *op);
+
+/* Says that `t` takes no more streams: it is picked no more. */
+void tern__pick_drop(tern_channel *ch, tern__transport *t);
+
+#endif
