@@ -1,0 +1,138 @@
+/* Which of several servers a call goes to. A balancer is given the addresses of a service and what
+ * becomes of the connections to them, and says to which of them to connect, and, for each call,
+ * which to take. How it chooses is its policy's affair (round_robin.h and its like); what all have
+ * in common is here: the list and its changes, the state of the whole (grpc
+ * doc/connectivity-semantics-and-api.md), and that only what is READY is taken.
+ *
+ * Pure: time and randomness are arguments; memory is taken only when the list changes. Not
+ * thread-safe: its owner has a lock. */
+#ifndef TERN__POLICY_BALANCER_H
+#define TERN__POLICY_BALANCER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <tern/limits.h>
+#include <tern/status.h>
+
+#include "policy/lb_config.h"
+
+typedef enum tern__lb_state {
+    TERN__LB_IDLE,
+    TERN__LB_CONNECTING,
+    TERN__LB_READY,
+    TERN__LB_TRANSIENT_FAILURE
+} tern__lb_state;
+
+/* A server as the list has it. All borrowed. */
+typedef struct tern__lb_address {
+    const char *name;     /* what tells it from the others: its address as a target */
+    const char *hash_key; /* of ring_hash (A42); NULL: the name */
+    uint32_t weight;      /* 0 is 1 */
+} tern__lb_address;
+
+/* A server as the balancer knows it. */
+typedef struct tern__lb_endpoint {
+    char *name, *hash_key; /* our copies; the latter may be NULL */
+    uint32_t weight;
+    tern__lb_state state; /* as it was reported */
+    bool failed;        /* since it was READY last: while it connects again, it counts as failed */
+    bool ejected;       /* by outlier detection: it is as if it had failed */
+    uint32_t in_flight; /* calls that were started and have not ended */
+} tern__lb_endpoint;
+
+/* What a call brings along. */
+typedef struct tern__lb_request {
+    int64_t now;     /* ns */
+    uint64_t random; /* drawn for this pick */
+    bool has_hash;
+    uint64_t hash; /* of what ring_hash is to look at */
+} tern__lb_request;
+
+/* How a call ended. */
+typedef struct tern__lb_outcome {
+    int64_t now, latency; /* ns */
+    tern_code code;
+    bool answered; /* by the server; else the code is of this side's making */
+    bool has_load; /* an ORCA report came with the trailers (A51) */
+    double qps, eps, utilization;
+} tern__lb_outcome;
+
+typedef enum tern__lb_verdict {
+    TERN__LB_PICKED,
+    TERN__LB_QUEUE, /* none is READY, but one may be soon: wait for a change */
+    TERN__LB_FAIL   /* none is READY: UNAVAILABLE, unless the call waits for readiness */
+} tern__lb_verdict;
+
+#define TERN__LB_NONE UINT32_MAX
+
+typedef struct tern__balancer tern__balancer;
+
+/* A policy: its functions get the balancer, whose `self` is the policy's own. Those that may be
+ * NULL say so. */
+typedef struct tern__lb_policy {
+    const char *name;
+    /* Makes and frees `self`. 0 or -ENOMEM. NULL: there is none. */
+    int (*init)(tern__balancer *b, const tern__lb_config *config);
+    void (*deinit)(tern__balancer *b);
+    /* The list has changed. from[i] is what endpoint i was before, TERN__LB_NONE: it is new.
+     * 0 or -ENOMEM, and then the policy is as it was. NULL: nothing to do. */
+    int (*update)(tern__balancer *b, const uint32_t *from, uint64_t random);
+    /* Endpoint i is, or is not any more, among those that can be taken. NULL: nothing to do. */
+    void (*changed)(tern__balancer *b, uint32_t i, int64_t now);
+    /* One that can be taken; there is one. */
+    uint32_t (*pick)(tern__balancer *b, const tern__lb_request *r);
+    /* A call to endpoint i has ended. NULL: nothing to learn. */
+    void (*ended)(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
+    /* Whether endpoint i, which is IDLE, is to be connected. NULL: always. */
+    bool (*wants)(const tern__balancer *b, uint32_t i);
+    /* Does what is due; returns when to be asked again. NULL: never. */
+    int64_t (*tick)(tern__balancer *b, int64_t now);
+} tern__lb_policy;
+
+struct tern__balancer {
+    const tern__lb_policy *policy;
+    void *self;
+    tern__lb_endpoint *at;
+    uint32_t n;
+    /* Those that can be taken (READY, not ejected), in no order, and where each of them is there. */
+    uint32_t *ready, *place; /* place[i]: TERN__LB_NONE when it is not */
+    uint32_t n_ready;
+};
+
+/* An empty list, with the policy of the config. 0, -ENOMEM, or -ENOTSUP: pick_first, which is no
+ * balancer's affair but a subchannel's, or a policy that there is not. tern__balancer_deinit() is
+ * fine in any case. */
+int tern__balancer_init(tern__balancer *b, const tern__lb_config *config);
+void tern__balancer_deinit(tern__balancer *b);
+
+/* A new list of at most TERN_LIMIT_ADDRESSES; what is beyond is ignored, as is what comes twice.
+ * Endpoints that stay (by name) keep all that is known of them. ret_from[i] for i < b->n is what
+ * endpoint i was before, or TERN__LB_NONE; the caller has room for TERN_LIMIT_ADDRESSES. 0, or
+ * -ENOMEM: all is as it was. */
+int tern__balancer_update(tern__balancer *b, const tern__lb_address *list, uint32_t n,
+                          uint64_t random, uint32_t *ret_from);
+
+/* What became of the connection to endpoint i. */
+void tern__balancer_report(tern__balancer *b, uint32_t i, tern__lb_state state, int64_t now);
+/* Outlier detection takes endpoint i out, and lets it in again. */
+void tern__balancer_eject(tern__balancer *b, uint32_t i, bool ejected, int64_t now);
+/* Whether endpoint i is to be connected now. */
+bool tern__balancer_wants(const tern__balancer *b, uint32_t i);
+/* Of the whole: READY if any can be taken, else CONNECTING, IDLE, TRANSIENT_FAILURE, in this
+ * order. An empty list has failed. */
+tern__lb_state tern__balancer_state(const tern__balancer *b);
+
+/* PICKED: *ret, on which a call has been started: tern__balancer_ended() is due. */
+tern__lb_verdict tern__balancer_pick(tern__balancer *b, const tern__lb_request *r, uint32_t *ret);
+void tern__balancer_ended(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
+/* Does what is due and says when to call again; TERN__TIME_NEVER: not needed. ns */
+int64_t tern__balancer_tick(tern__balancer *b, int64_t now);
+
+/* Whether endpoint i is among those that can be taken. */
+static inline bool tern__balancer_usable(const tern__balancer *b, uint32_t i)
+{
+    return b->place[i] != TERN__LB_NONE;
+}
+
+#endif
