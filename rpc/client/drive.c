@@ -240,6 +240,13 @@ static void drive_read(tern__transport *t)
         flush_answers(t);
 }
 
+void tern__drive_async_end(tern__transport *t)
+{
+    t->n_async--;
+    if (t->retired && t->n_async == 0)
+        tern__reactor_wake(t->loop);
+}
+
 /* To a follower, else to a thread whose stream is queued, else to the loop if calls with callbacks
  * are open. */
 void tern__drive_pass_lead(tern__transport *t)

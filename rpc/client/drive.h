@@ -14,6 +14,9 @@ void tern__transport_fail_queued(tern__transport *t);
 /* Ends the connection. */
 void tern__transport_die(tern__transport *t, const char *why);
 
+/* A stream that the loop drove is over. */
+void tern__drive_async_end(tern__transport *t);
+
 /* The connection is not used any more: gives memory back. */
 void tern__drive_rest(tern__transport *t);
 

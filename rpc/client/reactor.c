@@ -47,15 +47,34 @@ void tern__reactor_disarm(tern__transport *t)
     tern__reactor_wake(t->loop); /* the loop ticks again until this connection is idle */
 }
 
+/* Whether streams are open on it. Those of a dead one have ended, whoever has yet to see that. */
+static bool in_use(const tern__transport *t)
+{
+    return !t->dead && (t->n_streams || t->n_async);
+}
+
+/* Takes it off the loop, with both locks; its reference is the caller's to drop. */
+static void let_go(tern_loop *loop, tern__transport *t)
+{
+    tern__list_remove(&t->bg_node);
+    if (t->bg_known)
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, t->sock.fd, NULL);
+    t->bg_armed = t->bg_known = false;
+}
+
 /* Watches what is idle and does its upkeep. Returns when to look again. */
 static int64_t look_around(tern_loop *loop)
 {
     int64_t now = tern__clock_now(), until = TERN__TIME_NEVER;
     pthread_mutex_lock(&loop->lock);
-    for (tern__list *n = loop->transports.next; n != &loop->transports; n = n->next) {
+    for (tern__list *n = loop->transports.next, *next; n != &loop->transports; n = next) {
         tern__transport *t = TERN__CONTAINER(n, tern__transport, bg_node);
+        next = n->next;
         pthread_mutex_lock(&t->lock);
-        if (!t->dead && (t->led || (!t->bg_armed && now - t->last_active < IDLE_NS))) {
+        bool over = t->retired && !in_use(t);
+        if (over) {
+            let_go(loop, t);
+        } else if (!t->dead && (t->led || (!t->bg_armed && now - t->last_active < IDLE_NS))) {
             until = tern__time_min(until, now + TICK_NS); /* in use */
         } else if (!t->dead) {
             until = tern__time_min(until, tern__upkeep(t, t->n_streams > 0));
@@ -64,6 +83,8 @@ static int64_t look_around(tern_loop *loop)
                 tern__reactor_arm(t);
         }
         pthread_mutex_unlock(&t->lock);
+        if (over)
+            tern__transport_unref(t);
     }
     pthread_mutex_unlock(&loop->lock);
     return until;
@@ -101,20 +122,21 @@ void tern__reactor_add(tern_loop *loop, tern__transport *t)
     tern__reactor_wake(loop);
 }
 
-void tern__reactor_remove(tern__transport *t)
+void tern__reactor_retire(tern__transport *t)
 {
     tern_loop *loop = t->loop;
     if (!loop)
         return;
     pthread_mutex_lock(&loop->lock);
-    tern__list_remove(&t->bg_node);
-    pthread_mutex_unlock(&loop->lock);
     pthread_mutex_lock(&t->lock);
-    if (t->bg_known)
-        epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, t->sock.fd, NULL);
-    t->bg_armed = t->bg_known = false;
+    bool used = in_use(t);
+    t->retired = true;
+    if (!used)
+        let_go(loop, t);
     pthread_mutex_unlock(&t->lock);
-    tern__transport_unref(t);
+    pthread_mutex_unlock(&loop->lock);
+    if (!used)
+        tern__transport_unref(t);
 }
 
 /* --- ops -------------------------------------------------------------------------------------- */
@@ -398,6 +420,9 @@ void tern_loop_free(tern_loop *loop)
 {
     if (!loop)
         return;
+    tern__list *node;
+    while (loop->transports.next && (node = tern__list_pop(&loop->transports)))
+        tern__transport_unref(TERN__CONTAINER(node, tern__transport, bg_node)); /* retired ones */
     tern__heap_deinit(&loop->timers);
     if (loop->epoll_fd >= 0)
         close(loop->epoll_fd);

@@ -54,8 +54,9 @@ bool tern__reactor_ready(tern_loop *loop);
 /* Adds a transport (a reference is taken). Without memory or a thread the transport works all the
  * same, only unwatched between calls. */
 void tern__reactor_add(tern_loop *loop, tern__transport *t);
-/* Removes it and drops the reference. */
-void tern__reactor_remove(tern__transport *t);
+/* It will get no more calls: removes it and drops the reference, at once or when the last of its
+ * calls has ended. */
+void tern__reactor_retire(tern__transport *t);
 /* Has the loop look at all connections again: when one of them needs it next has changed. */
 void tern__reactor_wake(tern_loop *loop);
 /* With the transport's lock held: takes the socket back for a caller, when t->bg_armed; watches it

@@ -197,7 +197,7 @@ static void pump(stream_async *a)
     bool done = s->done;
     if (done) {
         s->wake = NULL;
-        t->n_async--;
+        tern__drive_async_end(t);
     }
     tern__drive_pass_lead(t);
     pthread_mutex_unlock(&t->lock);
@@ -279,7 +279,7 @@ static void finish(stream_async *a)
     if (st->t && a->step == OPEN) {
         pthread_mutex_lock(&st->t->lock);
         st->s.wake = NULL;
-        st->t->n_async--;
+        tern__drive_async_end(st->t);
         pthread_mutex_unlock(&st->t->lock);
     }
     if (st->t)

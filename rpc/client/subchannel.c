@@ -41,7 +41,7 @@ void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
 
 static void release(tern__transport *t)
 {
-    tern__reactor_remove(t);
+    tern__reactor_retire(t);
     tern__transport_unref(t);
 }
 

@@ -174,6 +174,8 @@ void tern__transport_forget(tern__transport *t, tern__client_stream *s)
         if (t->bg_armed)
             tern__reactor_wake(t->loop);
     }
+    if (t->retired && t->n_streams == 0)
+        tern__reactor_wake(t->loop); /* which lets go of it */
     tern__transport_grant(t);
 }
 

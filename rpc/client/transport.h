@@ -63,6 +63,7 @@ typedef struct tern__transport {
     bool unflushed;         /* the loop is to write, at the end of its turn */
     bool bg_armed;          /* the loop watches the socket */
     bool bg_known;          /* the socket is in its epoll */
+    bool retired;           /* the loop lets go of it when nobody uses it any more */
     int64_t last_active;    /* `lock`: end of the newest call; ns */
 } tern__transport;
 

@@ -133,7 +133,7 @@ static bool look_at_stream(unary *u)
     }
     if (s->done) {
         s->wake = NULL;
-        u->t->n_async--;
+        tern__drive_async_end(u->t);
         u->t->last_active = tern__clock_now();
         if (s->messages)
             tern__count_received(tern__h2_counters(u->t->h2), s->messages, u->t->last_active);

@@ -95,7 +95,7 @@ struct tern__balancer {
     void *self;
     tern__lb_endpoint *at;
     uint32_t n;
-    /* Those that can be taken (READY, not ejected), in no order, and where each of them is there. */
+    /* Those that can be taken (READY, not ejected), in no order, and where each is there. */
     uint32_t *ready, *place; /* place[i]: TERN__LB_NONE when it is not */
     uint32_t n_ready;
 };

@@ -228,7 +228,7 @@ static void saw_end(void *ctx, const tern_status *s)
 
 static void wait_for(tern_channel *ch, atomic_uint *value, unsigned least)
 {
-    if (ch == own)
+    if (ch != background)
         drive_until(value, least);
     else
         assert_true(probe_wait(value, least));
@@ -362,6 +362,74 @@ static void test_receive_holds_back(void **state)
     drive_until(&w.finished, 1);
 }
 
+/* Says something on the stream and waits for the echo of it, or for the end. */
+static bool echo_once(tern_channel *ch, tern_stream *s, watch *w)
+{
+    unsigned received = atomic_load(&w->received), messages = atomic_load(&w->messages);
+    tern_stream_recv_start(s, saw_message, w);
+    tern_stream_send_start(s, "x", 1, saw_sent, w);
+    wait_for(ch, &w->received, received + 1);
+    return atomic_load(&w->messages) == messages + 1;
+}
+
+/* Opens streams until the channel has had so many connections. One that is begun in the moment of
+ * the server's goodbye may be refused; it is not repeated. */
+static void open_until(tern_channel *ch, uint64_t connects)
+{
+    tern_channel_stats stats = { .connects = 0 };
+    for (int64_t until = probe_now_ms() + PATIENCE_MS; stats.connects < connects;) {
+        tern_stream *s;
+        watch w = { .received = 0 };
+        assert_true(probe_now_ms() < until);
+        assert_int_equal(tern_stream_start(ch, &echo, NULL, &s, &st), TERN_OK);
+        bool echoed = echo_once(ch, s, &w);
+        tern_stream_close_send(s);
+        if (echoed) {
+            tern_stream_recv_start(s, saw_message, &w);
+            wait_for(ch, &w.received, 2);
+        }
+        tern_stream_finish_start(s, saw_end, &w);
+        wait_for(ch, &w.finished, 1);
+        assert_int_equal(atomic_load(&w.code), echoed ? TERN_OK : TERN_UNAVAILABLE);
+        tern_channel_stats_get(ch, &stats);
+    }
+}
+
+/* A connection that takes no more calls, because the server says goodbye, is looked after until the
+ * last of its streams has ended, though others are made meanwhile. */
+static void test_goaway_lets_go_on(void **state)
+{
+    (void)state;
+    tern_server *aging;
+    tern_server_options opts = TERN_SERVER_OPTIONS_INIT;
+    tern_channel *former = background;
+    char target[64];
+    uint16_t port;
+    opts.max_connection_age_ms = 50;
+    assert_int_equal(tern_server_new(&opts, &aging, &st), TERN_OK);
+    assert_int_equal(tern_server_add_raw(aging, &echo, handle_echo, NULL, &st), TERN_OK);
+    assert_int_equal(tern_server_listen(aging, "ipv4:127.0.0.1:0", &port, &st), TERN_OK);
+    assert_int_equal(tern_server_start(aging, &st), TERN_OK);
+    snprintf(target, sizeof target, "ipv4:127.0.0.1:%u", port);
+    for (int i = 0; i < 2; i++) {
+        tern_channel *ch = channel_on(i ? NULL : loop, target);
+        tern_stream *first;
+        watch w = { .received = 0 };
+        background = i ? ch : former;
+        assert_int_equal(tern_stream_start(ch, &echo, NULL, &first, &st), TERN_OK);
+        assert_true(echo_once(ch, first, &w));
+        open_until(ch, 3);
+        assert_true(echo_once(ch, first, &w));
+        assert_true(echo_once(ch, first, &w));
+        tern_stream_finish_start(first, saw_end, &w);
+        wait_for(ch, &w.finished, 1);
+        assert_int_equal(atomic_load(&w.code), TERN_CANCELLED);
+        tern_channel_free(ch);
+    }
+    background = former;
+    tern_server_free(aging);
+}
+
 static void test_nobody_there(void **state)
 {
     (void)state;
@@ -392,6 +460,7 @@ int main(void)
         cmocka_unit_test(test_ends_of_this_side),
         cmocka_unit_test(test_send_waits),
         cmocka_unit_test(test_receive_holds_back),
+        cmocka_unit_test(test_goaway_lets_go_on),
         cmocka_unit_test(test_nobody_there),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
