@@ -56,6 +56,7 @@ void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request
     tern__head_update(&c->head, now, c->deadline, c->retry.attempts - 1);
     tern__client_stream_init(s, max,
                              c->opts->ret_initial_metadata || c->opts->ret_trailing_metadata);
+    s->began = now;
     *ret = (tern__request){
         .fields = c->head.fields,
         .n_fields = c->head.n_fields,
@@ -152,6 +153,7 @@ tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern_
     /* A connection that took no stream is of no more use. */
     if (s->fate != TERN__FATE_COMMITTED && s->status.code != TERN_OK && !tern__transport_usable(t))
         tern__pick_drop(c->ch, t);
+    tern__pick_done(t, s->began, s->status.code, s->fate);
     tern__retry_action action = judge(c, s, ticket, ret_delay);
     if (action == TERN__RETRY_STOP) {
         *ret = deliver(c, s);

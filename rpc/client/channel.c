@@ -2,6 +2,7 @@
  * throttle, and the header fields that never change. */
 #include "client/channel.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +12,19 @@
 
 #include "base/log.h"
 #include "base/time.h"
+#include "client/cluster.h"
 #include "client/pick.h"
 #include "client/proxy.h"
 #include "client/reactor.h"
 #include "io/clock.h"
 #include "io/random.h"
+#include "policy/service_config.h"
 
 /* The user agent's own part (PROTOCOL-HTTP2.md, "User Agents"). */
 #define USER_AGENT "grpc-c-tern/" TERN_VERSION_STRING
+
+/* What names of load balancing policies consist of. */
+#define POLICY_NAME_CHARS "abcdefghijklmnopqrstuvwxyz_0123456789"
 
 uint32_t tern__channel_keepalive_floor_ms = TERN_LIMIT_KEEPALIVE_MS_MIN;
 
@@ -185,7 +191,41 @@ static void list_channel(tern_channel *ch)
     e->n_calls = sub->n_calls = 1;
     atomic_store(&sub->state, TERN__IDLE);
     tern__registry_add(e, TERN__ENTITY_CHANNEL, NULL);
-    tern__registry_add(sub, TERN__ENTITY_SUBCHANNEL, e);
+}
+
+static tern_code no_policy(const tern_channel *ch, tern_status *reterr)
+{
+    return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                           "load_balancing is \"%.100s\", which is no policy (tern/channel.h)",
+                           ch->opt.load_balancing);
+}
+
+/* Several servers, if the program wants its calls spread. The name of the policy becomes the
+ * config that a service would give, so that its defaults are those. */
+static tern_code spread(tern_channel *ch, const tern__subchannel_options *sub, tern_status *reterr)
+{
+    char json[128];
+    tern__service_config *config;
+    if (!ch->opt.load_balancing)
+        return TERN_OK;
+    int n = snprintf(json, sizeof json, "{\"loadBalancingConfig\":[{\"%s\":{}}]}",
+                     ch->opt.load_balancing);
+    size_t good = strspn(ch->opt.load_balancing, POLICY_NAME_CHARS);
+    tern_code code = TERN_INVALID_ARGUMENT;
+    if (n < (int)sizeof json && good == strlen(ch->opt.load_balancing))
+        code = tern__service_config_parse(json, (size_t)n, &config, reterr);
+    if (code == TERN_INVALID_ARGUMENT)
+        return no_policy(ch, reterr);
+    if (code != TERN_OK)
+        return code;
+    int rv = 0;
+    if (config->lb && config->lb->kind != TERN__LB_PICK_FIRST)
+        rv = tern__cluster_new(ch, config->lb, sub, &ch->cluster);
+    tern__service_config_unref(config);
+    return rv == -ENOMEM ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                                           "out of memory for a channel")
+           : rv          ? no_policy(ch, reterr)
+                         : TERN_OK;
 }
 
 tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
@@ -237,6 +277,14 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     ch->sub.dial = dial;
     ch->sub.proxy = proxy;
     list_channel(ch);
+    code = spread(ch, &sub, reterr);
+    if (code != TERN_OK) {
+        tern_channel_free(ch);
+        return code;
+    }
+    ch->opt.load_balancing = NULL;
+    if (!ch->cluster)
+        tern__registry_add(&ch->sub.entity, TERN__ENTITY_SUBCHANNEL, &ch->entity);
     *ret = ch;
     return TERN_OK;
 }
@@ -245,6 +293,7 @@ void tern_channel_free(tern_channel *ch)
 {
     if (!ch)
         return;
+    tern__cluster_free(ch->cluster);
     tern__registry_remove(&ch->entity);
     tern__registry_remove(&ch->sub.entity);
     tern__subchannel_deinit(&ch->sub);
@@ -268,6 +317,7 @@ tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms, tern_sta
             reterr->code = TERN_UNAVAILABLE;
         return TERN_UNAVAILABLE;
     }
+    tern__pick_done(t, TERN__TIME_NEVER, TERN_OK, TERN__FATE_NEVER_SENT);
     tern__transport_unref(t);
     return TERN_OK;
 }
@@ -280,6 +330,10 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
     ret->breaker_opened = ch->breaker.n_opened;
     ret->breaker_rejected = ch->breaker.n_rejected;
     pthread_mutex_unlock(&ch->lock);
+    if (ch->cluster) {
+        tern__cluster_stats(ch->cluster, &ret->connects, &ret->tls_resumed);
+        return;
+    }
     pthread_mutex_lock(&ch->sub.lock);
     ret->connects = ch->sub.n_connects;
     ret->tls_resumed = ch->sub.n_resumed;
@@ -289,11 +343,11 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
 const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch)
 {
     const tern_peer_identity *id = NULL;
-    pthread_mutex_lock(&ch->sub.lock);
-    const tern__transport *t = ch->sub.conns.n ? ch->sub.conns.at[0] : NULL;
+    tern__transport *t = ch->cluster ? tern__cluster_any(ch->cluster)
+                                     : tern__subchannel_any(&ch->sub);
     if (t && t->sock.tls)
         id = tern__identity_ref(tern__tls_identity(t->sock.tls));
-    pthread_mutex_unlock(&ch->sub.lock);
+    tern__transport_unref(t);
     return id;
 }
 

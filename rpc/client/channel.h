@@ -21,7 +21,8 @@ struct tern_channel {
     tern_channel_options opt; /* filled; strings are our copies or NULL */
     char *target_text, *authority, *user_agent;
     tern__h2_field method, scheme, authority_field, te, content_type, user_agent_field;
-    tern__subchannel sub;
+    tern__subchannel sub; /* with a cluster: what its endpoints take after */
+    struct tern__cluster *cluster; /* several servers; NULL: `sub` has them all (pick_first) */
     tern_interceptor *interceptors; /* our copy, in order */
     uint32_t n_interceptors;
 

@@ -1,11 +1,13 @@
-/* Which connection a call gets: what calls ask, whatever is behind it. */
+/* Which connection a call gets: what calls ask, whatever is behind it, one subchannel (pick_first)
+ * or a cluster of them. */
 #ifndef TERN__CLIENT_PICK_H
 #define TERN__CLIENT_PICK_H
 
 #include "client/channel.h"
 #include "client/connector.h"
 
-/* As tern__subchannel_get(): blocks until there is a connection. */
+/* As tern__subchannel_get(): blocks until there is a connection. tern__pick_done() is due for what
+ * each of these functions, or a connect op, hands out. */
 tern_code tern__pick_get(tern_channel *ch, const tern__connect_wait *wait, tern__transport **ret,
                          tern_status *reterr);
 /* As tern__subchannel_look(), tern__connector_wait() and _cancel(): for calls that must not
@@ -14,6 +16,10 @@ tern_code tern__pick_look(tern_channel *ch, bool wait_for_ready, tern__transport
                           tern_status *reterr);
 int tern__pick_wait(tern_channel *ch, tern__connect_op *op);
 bool tern__pick_cancel(tern_channel *ch, tern__connect_op *op);
+
+/* The attempt on `t` that began at `began` (ns; TERN__TIME_NEVER: how long it took says nothing)
+ * has ended like this. */
+void tern__pick_done(tern__transport *t, int64_t began, tern_code code, tern__attempt_fate fate);
 
 /* Says that `t` takes no more streams: it is picked no more. */
 void tern__pick_drop(tern_channel *ch, tern__transport *t);

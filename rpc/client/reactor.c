@@ -421,6 +421,8 @@ void tern_loop_free(tern_loop *loop)
     if (!loop)
         return;
     tern__list *node;
+    while (loop->ops.next && run_ops(loop) > 0)
+        ; /* what is left of channels that are gone */
     while (loop->transports.next && (node = tern__list_pop(&loop->transports)))
         tern__transport_unref(TERN__CONTAINER(node, tern__transport, bg_node)); /* retired ones */
     tern__heap_deinit(&loop->timers);

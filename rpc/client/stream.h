@@ -55,6 +55,7 @@ typedef struct tern__client_stream {
     bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */
     bool cancelled;       /* the context was cancelled */
     int64_t deadline;     /* of the call, ns */
+    int64_t began;        /* the attempt, ns */
 
     /* response head */
     bool want_metadata;

@@ -34,6 +34,8 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
 
 void tern__stream_discard(tern_stream *st)
 {
+    if (st->t)
+        tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
     if (st->release)
         st->release(st->attached);
     free(st->interception);
@@ -86,6 +88,7 @@ bool tern__stream_try_again(const tern_stream *st)
 
 void tern__stream_rewind(tern_stream *st)
 {
+    tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
     tern__pick_drop(st->ch, st->t);
     tern__transport_unref(st->t);
     st->t = NULL;

@@ -45,13 +45,25 @@ static void release(tern__transport *t)
     tern__transport_unref(t);
 }
 
+void tern__subchannel_end(tern__subchannel *sc, const char *why)
+{
+    tern__connections conns;
+    tern__connector_free(sc->connector);
+    pthread_mutex_lock(&sc->lock);
+    sc->connector = NULL;
+    conns = sc->conns;
+    sc->conns.n = 0;
+    pthread_mutex_unlock(&sc->lock);
+    for (uint32_t i = 0; i < conns.n; i++) {
+        if (why)
+            tern__transport_shutdown(conns.at[i], why);
+        release(conns.at[i]);
+    }
+}
+
 void tern__subchannel_deinit(tern__subchannel *sc)
 {
-    tern__connector_free(sc->connector);
-    for (uint32_t i = 0; i < sc->conns.n; i++) {
-        tern__transport_shutdown(sc->conns.at[i], "the channel was closed");
-        release(sc->conns.at[i]);
-    }
+    tern__subchannel_end(sc, "the channel was closed");
     tern__tls_dial_deinit(&sc->dial);
     free(sc->proxy);
     pthread_cond_destroy(&sc->changed);
@@ -91,6 +103,28 @@ tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern_
     }
     pthread_mutex_unlock(&sc->lock);
     return code;
+}
+
+tern__transport *tern__subchannel_any(tern__subchannel *sc)
+{
+    pthread_mutex_lock(&sc->lock);
+    tern__transport *t = sc->conns.n ? tern__transport_ref(sc->conns.at[0]) : NULL;
+    pthread_mutex_unlock(&sc->lock);
+    return t;
+}
+
+bool tern__subchannel_has_usable(tern__subchannel *sc)
+{
+    tern__transport *t;
+    while ((t = tern__subchannel_any(sc))) {
+        bool usable = tern__transport_usable(t);
+        if (!usable)
+            tern__subchannel_drop(sc, t);
+        tern__transport_unref(t);
+        if (usable)
+            return true;
+    }
+    return false;
 }
 
 int64_t tern__subchannel_retry_at(tern__subchannel *sc)
@@ -158,6 +192,8 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     tern_code code = tern__connect(&to, &bounds, &t, &why);
     if (code == TERN_OK) {
         tern__transport_list(t, &sc->entity);
+        if (sc->owner)
+            tern__transport_own(t, sc->owner);
         tern__reactor_add(sc->loop, t);
     }
     pthread_mutex_lock(&sc->lock);

@@ -48,6 +48,7 @@ typedef struct tern__subchannel {
     uint64_t n_resumed;       /* of them, by resuming a TLS session */
     tern__entity entity;      /* channelz; listed by the channel */
     tern__trace trace;
+    tern__transport_owner *owner; /* of its connections; NULL: none */
 } tern__subchannel;
 
 typedef struct tern__subchannel_options {
@@ -59,6 +60,9 @@ typedef struct tern__subchannel_options {
 void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
                            const tern__subchannel_options *opt);
 void tern__subchannel_deinit(tern__subchannel *sc);
+/* Connects no more and lets go of its connections: `why`: what calls on them are told; NULL: they
+ * end in peace. Waits for the connector. */
+void tern__subchannel_end(tern__subchannel *sc, const char *why);
 
 /* A reference to a ready connection; connects if need be. Without wait_for_ready a backoff or a
  * failed attempt is UNAVAILABLE at once. DEADLINE_EXCEEDED and CANCELLED as the words say. */
@@ -77,6 +81,11 @@ tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern_
                                 tern_status *reterr);
 /* When the next attempt to connect may begin; 0: now. ns */
 int64_t tern__subchannel_retry_at(tern__subchannel *sc);
+
+/* Whether there is a connection that takes streams; those that take no more are dropped. */
+bool tern__subchannel_has_usable(tern__subchannel *sc);
+/* A reference to its oldest connection, or NULL. */
+tern__transport *tern__subchannel_any(tern__subchannel *sc);
 
 /* Says that `t` takes no more streams: the next get connects anew. */
 void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t);

@@ -130,6 +130,8 @@ static void on_goaway(void *ctx, int32_t last, uint32_t error, const char *debug
                  error ? tern__h2_error_name(error) : "going away", debug_len ? ": " : "",
                  (int)(debug_len > 100 ? 100 : debug_len), debug_len ? debug : "");
     t->draining = true;
+    if (t->owner)
+        t->owner->on_end(t->owner);
     t->too_many_pings |= tern__upkeep_is_calm_down(error, debug, debug_len);
     tern__transport_fail_queued(t);
 }
@@ -207,6 +209,8 @@ void tern__transport_die(tern__transport *t, const char *why)
         tern__client_stream_notify(s);
     }
     shutdown(t->sock.fd, SHUT_RDWR);
+    if (t->owner)
+        t->owner->on_end(t->owner);
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -285,6 +289,14 @@ tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bo
     return TERN_OK;
 }
 
+void tern__transport_own(tern__transport *t, tern__transport_owner *owner)
+{
+    owner->hold(owner);
+    pthread_mutex_lock(&t->lock);
+    t->owner = owner;
+    pthread_mutex_unlock(&t->lock);
+}
+
 tern__transport *tern__transport_ref(tern__transport *t)
 {
     atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
@@ -295,6 +307,7 @@ void tern__transport_unref(tern__transport *t)
 {
     if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1)
         return;
+    tern__transport_owner *owner = t->owner;
     tern__registry_remove(&t->entity);
     tern__h2_free(t->h2);
     tern__pool_deinit(&t->pool);
@@ -303,6 +316,8 @@ void tern__transport_unref(tern__transport *t)
     close(t->wake_fd);
     pthread_mutex_destroy(&t->lock);
     free(t);
+    if (owner)
+        owner->release(owner);
 }
 
 void tern__transport_list(tern__transport *t, tern__entity *subchannel)

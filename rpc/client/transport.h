@@ -29,6 +29,14 @@
 #include "io/socket.h"
 #include "policy/keepalive.h"
 
+/* Who wants to hear of a connection, and lives as long as it. */
+typedef struct tern__transport_owner {
+    void (*hold)(struct tern__transport_owner *o);    /* for a connection */
+    void (*release)(struct tern__transport_owner *o); /* it is gone */
+    /* It takes no more streams. With its lock held. */
+    void (*on_end)(struct tern__transport_owner *o);
+} tern__transport_owner;
+
 typedef struct tern__transport {
     pthread_mutex_t lock;
     atomic_uint refs;
@@ -55,6 +63,7 @@ typedef struct tern__transport {
     int64_t idle_timeout;   /* ns */
     bool too_many_pings;    /* the server said so with its GOAWAY */
     tern__entity entity;    /* listed by its subchannel */
+    tern__transport_owner *owner; /* set once, before any call; NULL: none */
 
     /* The channel's loop (reactor.h). */
     tern__list bg_node;
@@ -104,6 +113,9 @@ tern_code tern__transport_new(tern__socket *sock, const tern__connect_bounds *bo
                               tern__transport **ret, tern_status *reterr);
 tern__transport *tern__transport_ref(tern__transport *t);
 void tern__transport_unref(tern__transport *t);
+
+/* Sets its owner; once. */
+void tern__transport_own(tern__transport *t, tern__transport_owner *owner);
 
 /* Lists it as a socket of channelz, below its subchannel. Once. */
 void tern__transport_list(tern__transport *t, tern__entity *subchannel);

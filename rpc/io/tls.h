@@ -27,6 +27,8 @@ typedef struct tern__tls_dial {
 /* `authority`: the channel's option, NULL: none. INVALID_ARGUMENT, RESOURCE_EXHAUSTED. */
 tern_code tern__tls_dial_init(tern__tls_dial *d, tern_tls_client *creds, const char *authority,
                               const tern__target *target, tern_status *reterr);
+/* For a copy of the struct: references of its own. */
+void tern__tls_dial_hold(tern__tls_dial *d);
 void tern__tls_dial_deinit(tern__tls_dial *d);
 
 /* Put TLS on a connected socket, as client (`a`: whom it is connected to) or server. 0 or -ENOMEM.

@@ -51,6 +51,14 @@ tern_code tern__tls_dial_init(tern__tls_dial *d, tern_tls_client *creds, const c
     return TERN_OK;
 }
 
+void tern__tls_dial_hold(tern__tls_dial *d)
+{
+    if (!d->creds)
+        return;
+    tern_tls_client_ref(d->creds);
+    tern__tls_tickets_ref(d->tickets);
+}
+
 void tern__tls_dial_deinit(tern__tls_dial *d)
 {
     tern_tls_client_unref(d->creds);

@@ -51,7 +51,8 @@ typedef struct tern__lb_request {
 
 /* How a call ended. */
 typedef struct tern__lb_outcome {
-    int64_t now, latency; /* ns */
+    int64_t now;     /* ns */
+    int64_t latency; /* ns; TERN__TIME_NEVER: it says nothing, as of a stream */
     tern_code code;
     bool answered; /* by the server; else the code is of this side's making */
     bool has_load; /* an ORCA report came with the trailers (A51) */

@@ -224,7 +224,7 @@ static void a_dead_connection_fails_its_calls(void **state)
             end(&c[i], TERN_UNAVAILABLE);
             assert_non_null(strstr(c[i].st.message, "keepalive"));
         }
-        assert_in_range(probe_now_ms() - began, 120, 5000);
+        assert_in_range(probe_now_ms() - began, 100, 5000);
         tern_context_free(context);
         teardown(NULL);
         setup(NULL);

@@ -207,6 +207,11 @@
 #ifndef TERN_LIMIT_RECONNECT_BACKOFF_MS_MAX
 #define TERN_LIMIT_RECONNECT_BACKOFF_MS_MAX 120000u
 #endif
+/* At least so long from one successful look-up of a channel's name to the next, ms. (grpc-core's
+ * dns_min_time_between_resolutions_ms.) */
+#ifndef TERN_LIMIT_RESOLVE_INTERVAL_MS
+#define TERN_LIMIT_RESOLVE_INTERVAL_MS 30000u
+#endif
 /* Connections of one channel to its server, whatever is asked for. (gRFC A105: 10.) */
 #ifndef TERN_LIMIT_CONNECTIONS_PER_CHANNEL
 #define TERN_LIMIT_CONNECTIONS_PER_CHANNEL 10u

@@ -1,0 +1,522 @@
+/* See cluster.h. */
+#include "client/cluster.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/time.h"
+#include "client/channel.h"
+#include "client/endpoint.h"
+#include "client/proxy.h"
+#include "io/clock.h"
+#include "io/context.h"
+#include "io/random.h"
+
+/* --- what is due ------------------------------------------------------------------------------ */
+
+/* All with the lock held. */
+
+static void report(tern__cluster *c, tern__endpoint *ep, tern__lb_state state, int64_t now)
+{
+    if (ep->index == TERN__LB_NONE)
+        return;
+    tern__balancer_report(&c->balancer, ep->index, state, now);
+    if (state == TERN__LB_TRANSIENT_FAILURE || state == TERN__LB_IDLE)
+        tern__resolver_ask(&c->resolver); /* the server may live elsewhere by now */
+    pthread_cond_broadcast(&c->changed);
+}
+
+static void connect_to(tern__cluster *c, tern__endpoint *ep, int64_t now)
+{
+    ep->connecting = true;
+    report(c, ep, TERN__LB_CONNECTING, now);
+    if (tern__connector_wait(&ep->sub, &ep->connect) == 0)
+        return;
+    ep->connecting = false;
+    tern_status_set(&c->last_error, TERN_UNAVAILABLE,
+                    "out of memory or threads for a connection to %s", ep->name);
+    report(c, ep, TERN__LB_TRANSIENT_FAILURE, now);
+}
+
+/* Connects what is to be connected, looks names up; returns when there is more to do. */
+static int64_t look(tern__cluster *c, int64_t now)
+{
+    if (c->over)
+        return TERN__TIME_NEVER;
+    int64_t next = tern__time_min(tern__resolver_run(&c->resolver, c, now),
+                                  tern__balancer_tick(&c->balancer, now));
+    for (uint32_t i = 0; i < c->balancer.n; i++) {
+        tern__endpoint *ep = c->at[i];
+        tern__lb_state state = c->balancer.at[i].state;
+        if (state == TERN__LB_READY && !tern__subchannel_has_usable(&ep->sub))
+            report(c, ep, TERN__LB_IDLE, now);
+        if (ep->connecting)
+            continue;
+        if (tern__balancer_wants(&c->balancer, i)) {
+            connect_to(c, ep, now);
+        } else if (state == TERN__LB_TRANSIENT_FAILURE) {
+            int64_t at = tern__subchannel_retry_at(&ep->sub);
+            if (now >= at)
+                connect_to(c, ep, now);
+            else
+                next = tern__time_min(next, at);
+        }
+    }
+    return next;
+}
+
+/* A connection that is there, as the balancer chooses. */
+static tern__lb_verdict take(tern__cluster *c, tern__transport **ret)
+{
+    for (;;) {
+        uint32_t i;
+        tern_status why;
+        const tern__lb_request r = { .now = tern__clock_coarse(),
+                                     .random = tern__rng_next(&c->rng) };
+        tern__lb_verdict v = tern__balancer_pick(&c->balancer, &r, &i);
+        if (v == TERN__LB_FAIL && c->balancer.n == 0 && c->resolver.target && !c->resolver.answered)
+            v = TERN__LB_QUEUE; /* nobody knows the servers yet */
+        if (v != TERN__LB_PICKED)
+            return v;
+        tern__endpoint *ep = c->at[i];
+        if (tern__subchannel_look(&ep->sub, true, ret, &why) == TERN_OK && *ret) {
+            tern__count_call(&ep->calls, r.now);
+            return v;
+        }
+        const tern__lb_outcome none = { .now = r.now, .code = TERN_UNAVAILABLE };
+        tern__balancer_ended(&c->balancer, i, &none);
+        report(c, ep, TERN__LB_IDLE, r.now);
+    }
+}
+
+static tern_code failure(const tern__cluster *c, tern_status *reterr)
+{
+    if (c->last_error.code == TERN_OK)
+        return tern_status_set(reterr, TERN_UNAVAILABLE, "no server is known of \"%s\"",
+                               c->ch->target_text);
+    if (reterr)
+        *reterr = c->last_error;
+    return TERN_UNAVAILABLE;
+}
+
+/* Takes calls with callbacks that have their answer off the list. */
+static void collect(tern__cluster *c, tern__list *ret)
+{
+    tern__list_init(ret);
+    for (tern__list *n = c->waiting.next, *next; n != &c->waiting; n = next) {
+        tern__connect_op *op = TERN__CONTAINER(n, tern__connect_op, node);
+        next = n->next;
+        op->transport = NULL;
+        tern__lb_verdict v = take(c, &op->transport);
+        if (v == TERN__LB_QUEUE || (v == TERN__LB_FAIL && op->wait_for_ready))
+            continue;
+        op->status.code = TERN_OK;
+        if (v == TERN__LB_FAIL)
+            failure(c, &op->status);
+        tern__list_remove(n);
+        tern__list_append(ret, n);
+    }
+}
+
+/* Does what is due, and tells those who wait. Takes the lock. */
+static void settle(tern__cluster *c)
+{
+    tern__list answered, *node;
+    pthread_mutex_lock(&c->lock);
+    int64_t next = look(c, tern__clock_now());
+    collect(c, &answered);
+    pthread_mutex_unlock(&c->lock);
+    if (c->loop)
+        tern__reactor_set_timer(c->loop, &c->op, next);
+    while ((node = tern__list_pop(&answered))) {
+        tern__connect_op *op = TERN__CONTAINER(node, tern__connect_op, node);
+        op->done(op);
+    }
+}
+
+static void run(tern__op *op)
+{
+    tern__cluster *c = TERN__CONTAINER(op, tern__cluster, op);
+    pthread_mutex_lock(&c->end_lock);
+    bool closed = c->closed;
+    pthread_mutex_unlock(&c->end_lock);
+    if (!closed) {
+        settle(c);
+        return;
+    }
+    tern__reactor_forget(c->loop, op);
+    tern__cluster_unref(c);
+}
+
+/* Has it done soon. A leaf: under any lock. */
+static void post(tern__cluster *c)
+{
+    pthread_mutex_lock(&c->end_lock);
+    if (c->loop && !c->closed)
+        tern__reactor_post(c->loop, &c->op);
+    pthread_mutex_unlock(&c->end_lock);
+}
+
+void tern__cluster_connected(tern__endpoint *ep)
+{
+    tern__cluster *c = ep->cluster;
+    tern__transport *t = ep->connect.transport;
+    pthread_mutex_lock(&c->lock);
+    ep->connecting = false;
+    if (!t && ep->index != TERN__LB_NONE)
+        c->last_error = ep->connect.status;
+    report(c, ep, t ? TERN__LB_READY : TERN__LB_TRANSIENT_FAILURE, tern__clock_now());
+    pthread_mutex_unlock(&c->lock);
+    tern__transport_unref(t);
+    post(c);
+}
+
+void tern__cluster_stir(tern__cluster *c)
+{
+    post(c);
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+static tern_code expired(const tern__cluster *c, const tern__connect_wait *wait,
+                         tern_status *reterr)
+{
+    tern_code error = tern_context_error(wait->context);
+    if (error == TERN_CANCELLED)
+        return tern_status_set(reterr, TERN_CANCELLED, "the call was cancelled by its caller");
+    if (error == TERN_OK && tern__clock_now() < wait->deadline)
+        return TERN_OK;
+    return tern_status_set(reterr, TERN_DEADLINE_EXCEEDED,
+                           "the deadline passed while waiting for a connection%s%.400s",
+                           c->last_error.code ? ": " : "",
+                           c->last_error.code ? c->last_error.message : "");
+}
+
+static void wait_changed(tern__cluster *c, int64_t until)
+{
+    struct timespec ts = tern__clock_timespec(until);
+    if (until == TERN__TIME_NEVER)
+        pthread_cond_wait(&c->changed, &c->lock);
+    else
+        pthread_cond_clockwait(&c->changed, &c->lock, CLOCK_MONOTONIC, &ts);
+}
+
+typedef struct get_link {
+    tern__context_listener listener;
+    tern__cluster *cluster;
+} get_link;
+
+static void on_context_cancel(tern__context_listener *self)
+{
+    tern__cluster *c = TERN__CONTAINER(self, get_link, listener)->cluster;
+    pthread_mutex_lock(&c->lock);
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* With the lock held. */
+static tern_code get_slow(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
+                          tern_status *reterr)
+{
+    for (;;) {
+        tern__lb_verdict v = take(c, ret);
+        if (v == TERN__LB_PICKED)
+            return TERN_OK;
+        if (v == TERN__LB_FAIL && !wait->wait_for_ready)
+            return failure(c, reterr);
+        tern_code code = expired(c, wait, reterr);
+        if (code != TERN_OK)
+            return code;
+        wait_changed(c, tern__time_min(wait->deadline, look(c, tern__clock_now())));
+    }
+}
+
+tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
+                            tern_status *reterr)
+{
+    get_link link = { .listener.on_cancel = on_context_cancel, .cluster = c };
+    pthread_mutex_lock(&c->lock);
+    tern__lb_verdict v = take(c, ret);
+    pthread_mutex_unlock(&c->lock);
+    if (v == TERN__LB_PICKED)
+        return TERN_OK;
+    if (wait->context)
+        tern__context_listen(wait->context, &link.listener);
+    pthread_mutex_lock(&c->lock);
+    tern_code code = get_slow(c, wait, ret, reterr);
+    pthread_mutex_unlock(&c->lock);
+    if (wait->context)
+        tern__context_unlisten(wait->context, &link.listener);
+    post(c); /* what a call has begun, the loop goes on with */
+    return code;
+}
+
+tern_code tern__cluster_look(tern__cluster *c, bool wait_for_ready, tern__transport **ret,
+                             tern_status *reterr)
+{
+    *ret = NULL;
+    pthread_mutex_lock(&c->lock);
+    tern__lb_verdict v = take(c, ret);
+    tern_code code = v == TERN__LB_FAIL && !wait_for_ready ? failure(c, reterr) : TERN_OK;
+    pthread_mutex_unlock(&c->lock);
+    return code;
+}
+
+int tern__cluster_wait(tern__cluster *c, tern__connect_op *op)
+{
+    pthread_mutex_lock(&c->lock);
+    tern__list_append(&c->waiting, &op->node);
+    pthread_mutex_unlock(&c->lock);
+    post(c);
+    return 0;
+}
+
+bool tern__cluster_cancel(tern__cluster *c, tern__connect_op *op)
+{
+    pthread_mutex_lock(&c->lock);
+    bool waiting = !tern__list_empty(&op->node);
+    tern__list_remove(&op->node);
+    pthread_mutex_unlock(&c->lock);
+    return waiting;
+}
+
+static tern__endpoint *endpoint_of(tern__transport *t)
+{
+    return TERN__CONTAINER(t->owner, tern__endpoint, owner);
+}
+
+void tern__cluster_done(tern__transport *t, const tern__lb_outcome *o)
+{
+    tern__endpoint *ep = endpoint_of(t);
+    tern__cluster *c = ep->cluster;
+    pthread_mutex_lock(&c->lock);
+    tern__count_end(&ep->calls, o->code == TERN_OK);
+    if (ep->index != TERN__LB_NONE)
+        tern__balancer_ended(&c->balancer, ep->index, o);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void tern__cluster_drop(tern__transport *t)
+{
+    tern__endpoint *ep = endpoint_of(t);
+    tern__cluster *c = ep->cluster;
+    tern__subchannel_drop(&ep->sub, t);
+    pthread_mutex_lock(&c->lock);
+    if (ep->index != TERN__LB_NONE && c->balancer.at[ep->index].state == TERN__LB_READY &&
+        !tern__subchannel_has_usable(&ep->sub))
+        report(c, ep, TERN__LB_IDLE, tern__clock_now());
+    pthread_mutex_unlock(&c->lock);
+    post(c);
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+typedef struct new_list {
+    tern__lb_address addresses[TERN_LIMIT_ADDRESSES];
+    tern__endpoint *endpoints[TERN_LIMIT_ADDRESSES];
+    bool made[TERN_LIMIT_ADDRESSES]; /* for this list */
+    uint32_t n;
+} new_list;
+
+static tern__endpoint *find(tern__endpoint *const *at, uint32_t n, const char *name)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (strcmp(at[i]->name, name) == 0)
+            return at[i];
+    return NULL;
+}
+
+/* Each address once, with its endpoint. With the lock held. 0 or -ENOMEM. */
+static int make_list(tern__cluster *c, const tern__address_list *list, new_list *ret)
+{
+    for (uint32_t i = 0; i < list->n; i++) {
+        char name[TERN__ADDRESS_TEXT_MAX];
+        tern__address_text(&list->at[i], name);
+        if (find(ret->endpoints, ret->n, name))
+            continue;
+        tern__endpoint *ep = find(c->at, c->balancer.n, name);
+        ret->made[ret->n] = ep == NULL;
+        if (!ep)
+            ep = tern__endpoint_new(c, &list->at[i], name);
+        if (!ep)
+            return -ENOMEM;
+        ret->addresses[ret->n] = (tern__lb_address){ .name = ep->name };
+        ret->endpoints[ret->n++] = ep;
+    }
+    return 0;
+}
+
+/* With the lock held. Returns how many are on the list no more; they go to ret_gone. */
+static uint32_t put_in_place(tern__cluster *c, const new_list *list, tern__endpoint **former,
+                             uint32_t n_former)
+{
+    uint32_t n_gone = 0;
+    for (uint32_t i = 0; i < n_former; i++)
+        former[i]->index = TERN__LB_NONE;
+    for (uint32_t i = 0; i < list->n; i++) {
+        c->at[i] = list->endpoints[i];
+        c->at[i]->index = i;
+    }
+    for (uint32_t i = 0; i < n_former; i++)
+        if (former[i]->index == TERN__LB_NONE)
+            former[n_gone++] = former[i];
+    return n_gone;
+}
+
+int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
+{
+    new_list *next = calloc(1, sizeof *next);
+    tern__endpoint *gone[TERN_LIMIT_ADDRESSES];
+    uint32_t from[TERN_LIMIT_ADDRESSES], n_gone = 0;
+    if (!next)
+        return -ENOMEM;
+    pthread_mutex_lock(&c->lock);
+    uint32_t n_former = c->over ? 0 : c->balancer.n;
+    int rv = c->over ? -ECANCELED : make_list(c, list, next);
+    if (rv == 0)
+        rv = tern__balancer_update(&c->balancer, next->addresses, next->n, tern__rng_next(&c->rng),
+                                   from);
+    if (rv == 0) {
+        memcpy(gone, c->at, n_former * sizeof gone[0]);
+        n_gone = put_in_place(c, next, gone, n_former);
+    } else { /* what was made for it goes again */
+        for (uint32_t i = 0; i < next->n; i++)
+            if (next->made[i])
+                gone[n_gone++] = next->endpoints[i];
+    }
+    for (uint32_t i = 0; i < n_gone; i++) {
+        c->n_connects += gone[i]->sub.n_connects;
+        c->n_resumed += gone[i]->sub.n_resumed;
+    }
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    for (uint32_t i = 0; i < n_gone; i++)
+        tern__endpoint_retire(gone[i]);
+    free(next);
+    post(c);
+    return rv;
+}
+
+void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
+                            const tern_status *why)
+{
+    tern_status no_memory = { .code = TERN_OK };
+    if (list && tern__cluster_update(c, list)) {
+        tern_status_set(&no_memory, TERN_UNAVAILABLE, "out of memory for %u addresses", list->n);
+        list = NULL;
+        why = &no_memory;
+    }
+    pthread_mutex_lock(&c->lock);
+    tern__resolver_ended(&c->resolver, list != NULL, tern__clock_now(), &c->rng);
+    if (!list && c->balancer.n == 0)
+        c->last_error = *why;
+    pthread_cond_broadcast(&c->changed);
+    pthread_mutex_unlock(&c->lock);
+    post(c);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+int tern__cluster_new(tern_channel *ch, const tern__lb_config *config,
+                      const tern__subchannel_options *options, tern__cluster **ret)
+{
+    tern__cluster *c = calloc(1, sizeof *c);
+    if (!c)
+        return -ENOMEM;
+    atomic_init(&c->refs, 1);
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->end_lock, NULL);
+    pthread_cond_init(&c->changed, NULL);
+    tern__list_init(&c->waiting);
+    tern__rng_seed(&c->rng, tern__random_seed());
+    tern__op_init(&c->op, run);
+    c->ch = ch;
+    c->listed = &ch->entity;
+    c->options = *options;
+    c->options.connections_max = 1;
+    tern__resolver_init(&c->resolver, &ch->sub.target, tern__ms_to_ns(options->backoff_ms),
+                        tern__ms_to_ns(options->backoff_ms_max));
+    if (tern__reactor_ready(options->loop)) {
+        c->loop = options->loop;
+        tern__cluster_ref(c); /* the op's, until it sees that all is over */
+    }
+    int rv = tern__balancer_init(&c->balancer, config);
+    if (rv == 0 && ch->sub.target.literal)
+        rv = tern__cluster_update(c, &ch->sub.target.addresses);
+    if (rv == 0) {
+        *ret = c;
+        return 0;
+    }
+    tern__cluster_free(c);
+    return rv;
+}
+
+tern__cluster *tern__cluster_ref(tern__cluster *c)
+{
+    atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+    return c;
+}
+
+void tern__cluster_unref(tern__cluster *c)
+{
+    if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    tern__balancer_deinit(&c->balancer);
+    pthread_cond_destroy(&c->changed);
+    pthread_mutex_destroy(&c->end_lock);
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+void tern__cluster_free(tern__cluster *c)
+{
+    tern__endpoint *gone[TERN_LIMIT_ADDRESSES];
+    if (!c)
+        return;
+    pthread_mutex_lock(&c->lock);
+    c->over = true;
+    uint32_t n = c->balancer.n;
+    memcpy(gone, c->at, n * sizeof gone[0]);
+    for (uint32_t i = 0; i < n; i++)
+        gone[i]->index = TERN__LB_NONE;
+    pthread_mutex_unlock(&c->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        tern__subchannel_end(&gone[i]->sub, "the channel was closed");
+        tern__endpoint_retire(gone[i]);
+    }
+    pthread_mutex_lock(&c->end_lock);
+    c->closed = true;
+    if (c->loop)
+        tern__reactor_post(c->loop, &c->op);
+    pthread_mutex_unlock(&c->end_lock);
+    tern__cluster_unref(c);
+}
+
+/* --- questions -------------------------------------------------------------------------------- */
+
+tern__transport *tern__cluster_any(tern__cluster *c)
+{
+    tern__transport *t = NULL;
+    pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->balancer.n && !t; i++)
+        t = tern__subchannel_any(&c->at[i]->sub);
+    pthread_mutex_unlock(&c->lock);
+    return t;
+}
+
+void tern__cluster_stats(tern__cluster *c, uint64_t *ret_connects, uint64_t *ret_resumed)
+{
+    pthread_mutex_lock(&c->lock);
+    *ret_connects = c->n_connects;
+    *ret_resumed = c->n_resumed;
+    for (uint32_t i = 0; i < c->balancer.n; i++) {
+        tern__subchannel *sc = &c->at[i]->sub;
+        pthread_mutex_lock(&sc->lock);
+        *ret_connects += sc->n_connects;
+        *ret_resumed += sc->n_resumed;
+        pthread_mutex_unlock(&sc->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+}

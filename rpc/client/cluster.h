@@ -1,0 +1,90 @@
+/* The servers of a channel that spreads its calls: a subchannel for each address, all of them kept
+ * connected, and a balancer (policy/balancer.h) that says which one a call goes to. A call gets a
+ * connection that is there; when there is none it waits for the first, or fails if all have failed.
+ *
+ * Nothing runs by itself. What is due (connecting again after a backoff, a connection that has
+ * ended, names to look up anew) is done by the channel's loop, and by calls that wait; to connect
+ * is the work of each subchannel's connector.
+ *
+ * Locks: the cluster's is taken before a subchannel's, which is taken before a transport's. A
+ * transport that ends tells so with its lock held, by posting the cluster's op. */
+#ifndef TERN__CLIENT_CLUSTER_H
+#define TERN__CLIENT_CLUSTER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <tern/limits.h>
+
+#include "client/connector.h"
+#include "client/reactor.h"
+#include "client/resolver.h"
+#include "client/subchannel.h"
+#include "policy/balancer.h"
+
+typedef struct tern__cluster tern__cluster;
+
+struct tern__endpoint;
+
+struct tern__cluster {
+    atomic_uint refs;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    const struct tern_channel *ch;    /* whose; while it is not closed */
+    tern__entity *listed;             /* the channel in channelz */
+    tern__subchannel_options options; /* of each endpoint */
+    tern__balancer balancer;
+    struct tern__endpoint *at[TERN_LIMIT_ADDRESSES]; /* as the balancer has them */
+    tern__rng rng;
+    tern__list waiting;     /* connect ops of calls with callbacks */
+    tern_status last_error; /* why there is no connection */
+    tern__resolver resolver;
+    uint64_t n_connects, n_resumed; /* of endpoints that are gone */
+    bool over;                      /* the channel is being freed: nothing is due any more */
+
+    tern_loop *loop;          /* NULL: there is none that works */
+    tern__op op;              /* does what is due */
+    pthread_mutex_t end_lock; /* a leaf: */
+    bool closed;              /* nothing is posted any more */
+};
+
+/* A cluster without servers: those of a literal target are added, a name is looked up when the
+ * first call comes. `ch` is complete but for its cluster. 0, -ENOMEM, or -ENOTSUP: no balancer has
+ * that policy. */
+int tern__cluster_new(struct tern_channel *ch, const tern__lb_config *config,
+                      const tern__subchannel_options *options, tern__cluster **ret);
+/* Calls are over. NULL is fine. */
+void tern__cluster_free(tern__cluster *c);
+tern__cluster *tern__cluster_ref(tern__cluster *c);
+void tern__cluster_unref(tern__cluster *c);
+
+/* The servers are these from now on: those that stay keep their connections, calls on the others
+ * end in peace. 0 or -errno: all is as it was. Without the lock. */
+int tern__cluster_update(tern__cluster *c, const tern__address_list *list);
+/* What the resolver has found: a list, or why there is none. Without the lock. */
+void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
+                            const tern_status *why);
+
+/* As pick.h has it. *ret is a connection on which a call has been started for the balancer:
+ * tern__cluster_done() is due, once. */
+tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
+                            tern_status *reterr);
+tern_code tern__cluster_look(tern__cluster *c, bool wait_for_ready, tern__transport **ret,
+                             tern_status *reterr);
+int tern__cluster_wait(tern__cluster *c, tern__connect_op *op);
+bool tern__cluster_cancel(tern__cluster *c, tern__connect_op *op);
+void tern__cluster_done(tern__transport *t, const tern__lb_outcome *o);
+/* `t` takes no more calls. */
+void tern__cluster_drop(tern__transport *t);
+
+/* An endpoint's attempt to connect has ended: ep->connect says how. */
+void tern__cluster_connected(struct tern__endpoint *ep);
+/* Something has happened to a connection: what follows is done soon. Under any lock. */
+void tern__cluster_stir(tern__cluster *c);
+
+/* The oldest connection of the first server that has one, or NULL: a reference. */
+tern__transport *tern__cluster_any(tern__cluster *c);
+void tern__cluster_stats(tern__cluster *c, uint64_t *ret_connects, uint64_t *ret_resumed);
+
+#endif

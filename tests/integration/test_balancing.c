@@ -1,0 +1,311 @@
+/* A channel that spreads its calls over several servers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/cluster.h"
+#include "client/channel.h"
+#include "support/probe.h"
+
+#define SERVERS 3u
+#define PATIENCE_MS 10000
+
+static probe_server servers[SERVERS];
+static char target[256];
+static tern_channel *ch;
+static tern_status st;
+
+static tern_channel *spread_channel(const char *to, tern_loop *loop)
+{
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    opts.load_balancing = "round_robin";
+    opts.reconnect_backoff_ms = opts.reconnect_backoff_ms_max = 20;
+    opts.breaker.disabled = true;
+    opts.loop = loop;
+    return probe_channel_with(to, &opts);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    size_t len = 0;
+    for (unsigned i = 0; i < SERVERS; i++) {
+        probe_start(&servers[i], NULL, "ipv4:127.0.0.1:0");
+        len += (size_t)snprintf(target + len, sizeof target - len, "%s127.0.0.1:%u",
+                                i ? "," : "ipv4:", servers[i].port);
+    }
+    ch = spread_channel(target, NULL);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    tern_channel_free(ch);
+    for (unsigned i = 0; i < SERVERS; i++)
+        if (servers[i].srv)
+            probe_stop(&servers[i], 1000);
+    return 0;
+}
+
+static void stop(unsigned i)
+{
+    probe_stop(&servers[i], 1000);
+    servers[i].srv = NULL;
+}
+
+/* On the port that it had. */
+static void start_again(unsigned i)
+{
+    char address[sizeof servers[i].target];
+    snprintf(address, sizeof address, "%s", servers[i].target);
+    probe_start(&servers[i], NULL, address);
+}
+
+static void reset_counts(void)
+{
+    for (unsigned i = 0; i < SERVERS; i++)
+        atomic_store(&servers[i].calls, 0);
+}
+
+/* Calls until each of the servers (a bit each) has had one. */
+static void reach(tern_channel *to, unsigned which)
+{
+    unsigned reached = 0;
+    reset_counts();
+    for (int64_t until = probe_now_ms() + PATIENCE_MS; reached != which;) {
+        assert_true(probe_now_ms() < until);
+        if (probe_echo(to, NULL, "hello", &st) != TERN_OK)
+            fail_msg("%s", st.message);
+        reached = 0;
+        for (unsigned i = 0; i < SERVERS; i++)
+            reached |= (unsigned)(atomic_load(&servers[i].calls) > 0) << i;
+    }
+    reset_counts();
+}
+
+/* Whatever a call did, in the end it is over for the balancer too. */
+static void nothing_in_flight(tern_channel *of)
+{
+    tern__cluster *c = of->cluster;
+    assert_non_null(c);
+    pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->balancer.n; i++)
+        assert_int_equal(c->balancer.at[i].in_flight, 0);
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void test_everyone_gets_the_same(void **state)
+{
+    (void)state;
+    reach(ch, 7);
+    for (unsigned i = 0; i < 10 * SERVERS; i++)
+        assert_int_equal(probe_echo(ch, NULL, "hello", &st), TERN_OK);
+    for (unsigned i = 0; i < SERVERS; i++)
+        assert_int_equal(atomic_load(&servers[i].calls), 10);
+    nothing_in_flight(ch);
+}
+
+/* One goes: no call notices. It comes back: it gets calls again. */
+static void test_one_goes_and_comes_back(void **state)
+{
+    (void)state;
+    reach(ch, 7);
+    stop(1);
+    for (unsigned i = 0; i < 40; i++)
+        if (probe_echo(ch, NULL, "hello", &st) != TERN_OK)
+            fail_msg("call %u: %s", i, st.message);
+    assert_int_equal(atomic_load(&servers[0].calls) + atomic_load(&servers[2].calls), 40);
+    assert_in_range(atomic_load(&servers[0].calls), 15, 25);
+    start_again(1);
+    reach(ch, 7);
+    nothing_in_flight(ch);
+}
+
+static void test_all_gone(void **state)
+{
+    (void)state;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    reach(ch, 7);
+    for (unsigned i = 0; i < SERVERS; i++)
+        stop(i);
+    for (int64_t until = probe_now_ms() + PATIENCE_MS;;) { /* connecting again takes its time */
+        assert_int_equal(probe_echo(ch, NULL, "hello", &st), TERN_UNAVAILABLE);
+        if (strstr(st.message, "127.0.0.1:") && strstr(st.message, "refused"))
+            break;
+        assert_true(probe_now_ms() < until);
+    }
+    opts.wait_for_ready = true;
+    opts.timeout_ms = 60;
+    assert_int_equal(probe_echo(ch, &opts, "hello", &st), TERN_DEADLINE_EXCEEDED);
+    assert_non_null(strstr(st.message, "while waiting for a connection"));
+    start_again(2);
+    opts.timeout_ms = PATIENCE_MS;
+    assert_int_equal(probe_echo(ch, &opts, "hello", &st), TERN_OK);
+    assert_int_equal(atomic_load(&servers[2].calls), 1);
+    assert_int_equal(tern_channel_wait_ready(ch, PATIENCE_MS, &st), TERN_OK);
+    nothing_in_flight(ch);
+}
+
+/* --- with callbacks --------------------------------------------------------------------------- */
+
+typedef struct counter {
+    atomic_uint done, good;
+} counter;
+
+static void on_done(void *ctx, const tern_status *s, const void *response, size_t len)
+{
+    counter *c = ctx;
+    (void)response, (void)len;
+    if (s->code == TERN_OK)
+        atomic_fetch_add(&c->good, 1);
+    atomic_fetch_add(&c->done, 1);
+}
+
+static void start_calls(tern_channel *on, unsigned n, bool wait_for_ready, counter *c)
+{
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.wait_for_ready = wait_for_ready;
+    opts.timeout_ms = PATIENCE_MS;
+    for (unsigned i = 0; i < n; i++)
+        assert_int_equal(tern_call_unary_start(on, &tests_v1_probe.methods[0], &opts, "", 0,
+                                               on_done, c, &st),
+                         TERN_OK);
+}
+
+static void test_callbacks(void **state)
+{
+    (void)state;
+    tern_loop *loop;
+    assert_int_equal(tern_loop_new(&loop, &st), TERN_OK);
+    for (int own = 0; own < 2; own++) {
+        tern_channel *of = spread_channel(target, own ? loop : NULL);
+        counter c = { .done = 0 };
+        reset_counts();
+        start_calls(of, 300, false, &c);
+        for (int64_t until = probe_now_ms() + PATIENCE_MS;
+             atomic_load(&c.done) < 300 && probe_now_ms() < until;)
+            tern_loop_wait(loop, 5);
+        assert_int_equal(atomic_load(&c.good), 300);
+        nothing_in_flight(of);
+        tern_channel_free(of);
+    }
+    tern_loop_free(loop);
+}
+
+/* Calls that wait for a connection hear of it, and those that do not of its failure. */
+static void test_callbacks_without_servers(void **state)
+{
+    (void)state;
+    counter patient = { .done = 0 }, hasty = { .done = 0 };
+    for (unsigned i = 0; i < SERVERS; i++)
+        stop(i);
+    tern_channel *of = spread_channel(target, NULL);
+    start_calls(of, 5, true, &patient);
+    start_calls(of, 5, false, &hasty);
+    assert_true(probe_wait(&hasty.done, 5));
+    assert_int_equal(atomic_load(&hasty.good), 0);
+    assert_int_equal(atomic_load(&patient.done), 0);
+    start_again(0);
+    assert_true(probe_wait(&patient.done, 5));
+    assert_int_equal(atomic_load(&patient.good), 5);
+    nothing_in_flight(of);
+    tern_channel_free(of);
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+/* A new list: those that stay keep their connections, calls on one that goes end in peace. */
+static void *sleeper(void *arg)
+{
+    tern_status why;
+    return probe_sleep(arg, NULL, 300, NULL, &why) == TERN_OK ? NULL : arg;
+}
+
+static void test_new_list(void **state)
+{
+    (void)state;
+    tern__address_list two;
+    pthread_t threads[SERVERS];
+    void *failed;
+    uint64_t before, after, resumed;
+    reach(ch, 7);
+    tern__cluster_stats(ch->cluster, &before, &resumed);
+    for (unsigned i = 0; i < SERVERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, sleeper, ch), 0);
+    for (unsigned i = 0; i < SERVERS; i++)
+        assert_true(probe_wait(&servers[i].running, 1));
+    two.n = 2;
+    two.at[0] = ch->sub.target.addresses.at[2];
+    two.at[1] = ch->sub.target.addresses.at[0];
+    assert_int_equal(tern__cluster_update(ch->cluster, &two), 0);
+    reset_counts();
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(probe_echo(ch, NULL, "hello", &st), TERN_OK);
+    assert_int_equal(atomic_load(&servers[0].calls), 10);
+    assert_int_equal(atomic_load(&servers[1].calls), 0);
+    assert_int_equal(atomic_load(&servers[2].calls), 10);
+    for (unsigned i = 0; i < SERVERS; i++) {
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    tern__cluster_stats(ch->cluster, &after, &resumed);
+    assert_int_equal(before, after);
+    assert_int_equal(tern__cluster_update(ch->cluster, &ch->sub.target.addresses), 0);
+    reach(ch, 7);
+    nothing_in_flight(ch);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    char name[64];
+    snprintf(name, sizeof name, "dns:localhost:%u", servers[0].port);
+    tern_channel *of = spread_channel(name, NULL);
+    assert_int_equal(probe_echo(of, NULL, "hello", &st), TERN_OK);
+    tern_channel_free(of);
+    of = spread_channel("dns:no-such-host.invalid:80", NULL);
+    assert_int_equal(probe_echo(of, NULL, "hello", &st), TERN_UNAVAILABLE);
+    assert_non_null(strstr(st.message, "no-such-host.invalid"));
+    tern_channel_free(of);
+}
+
+static void test_policies(void **state)
+{
+    (void)state;
+    tern_channel *of;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    opts.load_balancing = "no_such_policy";
+    assert_int_equal(tern_channel_new(target, &opts, &of, &st), TERN_INVALID_ARGUMENT);
+    assert_non_null(strstr(st.message, "no_such_policy"));
+    opts.load_balancing = "round\"robin";
+    assert_int_equal(tern_channel_new(target, &opts, &of, &st), TERN_INVALID_ARGUMENT);
+    opts.load_balancing = "pick_first";
+    assert_int_equal(tern_channel_new(target, &opts, &of, &st), TERN_OK);
+    reset_counts();
+    for (unsigned i = 0; i < 9; i++)
+        assert_int_equal(probe_echo(of, NULL, "hello", &st), TERN_OK);
+    assert_int_equal(atomic_load(&servers[0].calls), 9);
+    tern_channel_free(of);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_everyone_gets_the_same, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_goes_and_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_all_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_callbacks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_callbacks_without_servers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_new_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
