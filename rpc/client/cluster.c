@@ -115,6 +115,7 @@ static void collect(tern__cluster *c, tern__list *ret)
         op->status.code = TERN_OK;
         if (v == TERN__LB_FAIL)
             failure(c, &op->status);
+        op->answered = true;
         tern__list_remove(n);
         tern__list_append(ret, n);
     }
@@ -267,6 +268,7 @@ tern_code tern__cluster_look(tern__cluster *c, bool wait_for_ready, tern__transp
 int tern__cluster_wait(tern__cluster *c, tern__connect_op *op)
 {
     pthread_mutex_lock(&c->lock);
+    op->answered = false;
     tern__list_append(&c->waiting, &op->node);
     pthread_mutex_unlock(&c->lock);
     post(c);
@@ -276,8 +278,9 @@ int tern__cluster_wait(tern__cluster *c, tern__connect_op *op)
 bool tern__cluster_cancel(tern__cluster *c, tern__connect_op *op)
 {
     pthread_mutex_lock(&c->lock);
-    bool waiting = !tern__list_empty(&op->node);
-    tern__list_remove(&op->node);
+    bool waiting = !op->answered;
+    if (waiting)
+        tern__list_remove(&op->node);
     pthread_mutex_unlock(&c->lock);
     return waiting;
 }

@@ -57,6 +57,7 @@ static void take_answered(tern__connector *c, bool connected, tern__list *ret)
         next = n->next;
         if (!connected && op->wait_for_ready)
             continue;
+        op->answered = true;
         tern__list_remove(n);
         tern__list_append(ret, n);
     }
@@ -158,6 +159,7 @@ int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op)
     if (!c)
         return -ENOMEM;
     pthread_mutex_lock(&c->lock);
+    op->answered = false;
     tern__list_append(&c->waiting, &op->node);
     int rv = wake(c);
     if (rv)
@@ -182,8 +184,9 @@ bool tern__connector_cancel(tern__subchannel *sc, tern__connect_op *op)
 {
     tern__connector *c = sc->connector;
     pthread_mutex_lock(&c->lock);
-    bool waiting = !tern__list_empty(&op->node);
-    tern__list_remove(&op->node);
+    bool waiting = !op->answered;
+    if (waiting)
+        tern__list_remove(&op->node);
     pthread_mutex_unlock(&c->lock);
     return waiting;
 }

@@ -9,8 +9,10 @@
 
 #include <cmocka.h>
 
-#include "client/cluster.h"
+#include "base/time.h"
 #include "client/channel.h"
+#include "client/cluster.h"
+#include "client/pick.h"
 #include "support/probe.h"
 
 #define SERVERS 3u
@@ -219,6 +221,52 @@ static void test_callbacks_without_servers(void **state)
     tern_channel_free(of);
 }
 
+/* A call that waits for a connection, and gives up another one when it gets its own. */
+typedef struct waiter {
+    tern__connect_op op;
+    tern_channel *on;
+    struct waiter *other;
+    bool cancelled; /* the other */
+    atomic_uint answers;
+} waiter;
+
+static void on_answer(tern__connect_op *op)
+{
+    waiter *w = TERN__CONTAINER(op, waiter, op);
+    if (w->other)
+        w->cancelled = tern__pick_cancel(w->on, &w->other->op);
+    if (op->transport)
+        tern__pick_done(op->transport, TERN__TIME_NEVER, TERN_OK, TERN__FATE_NEVER_SENT);
+    tern__transport_unref(op->transport);
+    atomic_fetch_add(&w->answers, 1);
+}
+
+/* Who is told that its wait was cancelled hears nothing more; who is not, hears. Both have their
+ * answer at once here. */
+static void test_cancel_beside_the_answer(void **state)
+{
+    (void)state;
+    tern_channel *channels[] = { ch, probe_channel(target) };
+    for (int i = 0; i < 2; i++) {
+        waiter b = { .op = { .wait_for_ready = true, .done = on_answer }, .on = channels[i] };
+        waiter a = { .op = { .wait_for_ready = true, .done = on_answer }, .on = channels[i],
+                     .other = &b };
+        tern__list_init(&a.op.node);
+        tern__list_init(&b.op.node);
+        assert_int_equal(tern__pick_wait(channels[i], &a.op), 0);
+        assert_int_equal(tern__pick_wait(channels[i], &b.op), 0);
+        assert_true(probe_wait(&a.answers, 1));
+        if (!a.cancelled)
+            assert_true(probe_wait(&b.answers, 1));
+        for (int turn = 0; turn < 20; turn++)
+            probe_sleep_ms(1);
+        assert_int_equal(atomic_load(&a.answers), 1);
+        assert_int_equal(atomic_load(&b.answers), a.cancelled ? 0 : 1);
+    }
+    nothing_in_flight(ch);
+    tern_channel_free(channels[1]);
+}
+
 /* --- the list --------------------------------------------------------------------------------- */
 
 /* A new list: those that stay keep their connections, calls on one that goes end in peace. */
@@ -303,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_all_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_callbacks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_callbacks_without_servers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_cancel_beside_the_answer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_new_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
