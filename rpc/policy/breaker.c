@@ -87,10 +87,28 @@ void tern__breaker_options_fill(tern_breaker_options *o)
         o->open_ms = o->open_ms_max;
 }
 
+bool tern__breaker_options_same(const tern_breaker_options *a, const tern_breaker_options *b)
+{
+    return a->disabled == b->disabled && a->consecutive_failures == b->consecutive_failures &&
+           a->window_ms == b->window_ms && a->window_calls_min == b->window_calls_min &&
+           a->failure_percent == b->failure_percent && a->open_ms == b->open_ms &&
+           a->open_ms_max == b->open_ms_max && a->probes_max == b->probes_max &&
+           a->probes_needed == b->probes_needed &&
+           a->calls_in_flight_max == b->calls_in_flight_max &&
+           a->slow_call_ms == b->slow_call_ms && a->slow_call_percent == b->slow_call_percent;
+}
+
+static void set_options(tern__breaker *b, const tern_breaker_options *filled)
+{
+    b->opt = *filled;
+    b->bucket_ns = tern__ms_to_ns(filled->window_ms) / TERN__BREAKER_BUCKETS;
+    b->bucket_epoch = 0;
+}
+
 void tern__breaker_init(tern__breaker *b, const tern_breaker_options *filled, uint64_t seed)
 {
-    *b = (tern__breaker){ .opt = *filled, .state = TERN_BREAKER_CLOSED };
-    b->bucket_ns = tern__ms_to_ns(filled->window_ms) / TERN__BREAKER_BUCKETS;
+    *b = (tern__breaker){ .state = TERN_BREAKER_CLOSED };
+    set_options(b, filled);
     tern__rng_seed(&b->rng, seed);
 }
 
@@ -145,6 +163,21 @@ static void close_breaker(tern__breaker *b, tern__breaker_change *change)
     change_state(b, TERN_BREAKER_CLOSED, change);
     memset(b->buckets, 0, sizeof(b->buckets));
     b->opens_in_a_row = 0;
+}
+
+void tern__breaker_reconfigure(tern__breaker *b, const tern_breaker_options *filled,
+                               tern__breaker_change *change)
+{
+    change->changed = false;
+    set_options(b, filled);
+    memset(b->buckets, 0, sizeof(b->buckets));
+    b->opens_in_a_row = 0;
+    if (b->state == TERN_BREAKER_CLOSED || b->forced != TERN__BREAKER_AUTOMATIC) {
+        begin_generation(b);
+        return;
+    }
+    change_state(b, TERN_BREAKER_CLOSED, change);
+    (void)snprintf(change->reason, sizeof(change->reason), "its options were changed");
 }
 
 /* --- asking ----------------------------------------------------------------------------------- */

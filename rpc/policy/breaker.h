@@ -77,7 +77,13 @@ typedef struct tern__breaker_change {
 /* Fills zeros with the defaults of tern/channel.h, caps percentages at 100 and brings open_ms and
  * open_ms_max into order (what was given wins over a default; of two given ones the cap wins). */
 void tern__breaker_options_fill(tern_breaker_options *o);
+bool tern__breaker_options_same(const tern_breaker_options *a, const tern_breaker_options *b);
 void tern__breaker_init(tern__breaker *b, const tern_breaker_options *filled, uint64_t seed);
+
+/* Other options for a breaker in use: it begins anew, closed and with an empty window, unless it is
+ * forced. Calls in flight stay counted and are not judged; counters and the forced state stay. */
+void tern__breaker_reconfigure(tern__breaker *b, const tern_breaker_options *filled,
+                               tern__breaker_change *change);
 
 /* Asks to begin an attempt. On ADMIT *ret must come back in exactly one tern__breaker_outcome() or
  * tern__breaker_cancel(). `change` is written each time (changed false when nothing changed). A

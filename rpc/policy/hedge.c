@@ -125,6 +125,14 @@ tern__hedge_verdict tern__hedge_outcome(tern__hedge *h, uint32_t attempt,
     return TERN__HEDGE_GO_ON;
 }
 
+void tern__hedge_withdraw(tern__hedge *h, uint32_t attempt)
+{
+    if (h->over)
+        return;
+    h->running &= ~bit_of(attempt);
+    send_no_more(h);
+}
+
 uint32_t tern__hedge_commit(tern__hedge *h, uint32_t attempt)
 {
     if (h->over || !(h->running & bit_of(attempt)))

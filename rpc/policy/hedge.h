@@ -63,6 +63,10 @@ tern__hedge_verdict tern__hedge_outcome(tern__hedge *h, uint32_t attempt,
                                         tern__throttle *throttle, int64_t now,
                                         uint32_t *ret_cancel);
 
+/* An attempt that next() asked for was not sent, for a reason of this side that has nothing to do
+ * with the answer (a breaker's, a budget's): it counts for nothing, and none follows it. */
+void tern__hedge_withdraw(tern__hedge *h, uint32_t attempt);
+
 /* The call is committed to a running attempt: its response headers have come, or messages are no
  * longer kept for others. Returns the attempts to cancel. Whatever the outcome of this attempt is,
  * it is the call's. */

@@ -5,8 +5,7 @@
  * makes the whole config invalid (A21), because half of what its author meant may be worse than the
  * config before.
  *
- * Everything lies in one arena, names included, and nothing of the JSON is kept. No channel takes a
- * service config yet. */
+ * Everything lies in one arena, names included, and nothing of the JSON is kept. */
 #include "policy/service_config.h"
 
 #include <assert.h>

@@ -261,6 +261,48 @@ static void rejections_are_told_apart(void **state)
     assert_int_equal(b.n_failed, 10);
 }
 
+/* --- other options ---------------------------------------------------------------------------- */
+
+static void reconfigured(void **state)
+{
+    (void)state;
+    tern_breaker_options o = { .consecutive_failures = 3 }, other = { .consecutive_failures = 5 };
+    start(o);
+    calls(3, 0, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_OPEN);
+    tern__breaker_options_fill(&o);
+    tern__breaker_options_fill(&other);
+    assert_true(tern__breaker_options_same(&o, &b.opt));
+    assert_false(tern__breaker_options_same(&other, &b.opt));
+    tern__breaker_reconfigure(&b, &other, &change);
+    changed(TERN_BREAKER_OPEN, TERN_BREAKER_CLOSED, "options were changed");
+    tern__breaker_ticket t = admit(1);
+    calls(4, 1, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    tern__breaker_reconfigure(&b, &o, &change); /* begins anew: the four are forgotten */
+    assert_false(change.changed);
+    assert_int_equal(b.in_flight, 1);
+    calls(2, 1, TERN_UNAVAILABLE);
+    tern__breaker_outcome(&b, 1, t, TERN_UNAVAILABLE, &change); /* of before: leaves, no more */
+    assert_int_equal(b.in_flight, 0);
+    assert_int_equal(b.state, TERN_BREAKER_CLOSED);
+    call(1, TERN_UNAVAILABLE);
+    assert_int_equal(b.state, TERN_BREAKER_OPEN);
+    assert_int_equal(b.n_opened, 2);
+}
+
+static void forced_stays_forced(void **state)
+{
+    (void)state;
+    tern_breaker_options other = { .consecutive_failures = 5 };
+    start((tern_breaker_options){ .consecutive_failures = 3 });
+    tern__breaker_force(&b, 0, TERN__BREAKER_FORCED_OPEN, &change);
+    tern__breaker_options_fill(&other);
+    tern__breaker_reconfigure(&b, &other, &change);
+    assert_false(change.changed);
+    reject(1, TERN__BREAKER_REJECT_FORCED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +312,8 @@ int main(void)
         cmocka_unit_test(a_slow_probe_fails),
         cmocka_unit_test(forced_open),
         cmocka_unit_test(forced_closed),
+        cmocka_unit_test(reconfigured),
+        cmocka_unit_test(forced_stays_forced),
         cmocka_unit_test(forcing_begins_anew),
         cmocka_unit_test(forcing_holds_for_a_disabled_breaker),
         cmocka_unit_test(rejections_are_told_apart),

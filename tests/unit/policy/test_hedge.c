@@ -379,6 +379,26 @@ static void random_histories(void **state)
     assert_true(sent > 60000); /* they do hedge */
 }
 
+/* An attempt that a breaker of this side refused is none; what runs goes on. */
+static void withdrawn(void **state)
+{
+    (void)state;
+    start(example(), NEVER);
+    sends(0, 0);
+    sends(500 * MS, 1);
+    tern__hedge_withdraw(&h, 1);
+    waits(500 * MS, NEVER); /* for the first, and no other follows */
+    assert_int_equal(ends(600 * MS, 0, TERN_OK), TERN__HEDGE_FINAL);
+    assert_int_equal(cancel, 0);
+    start(example(), NEVER);
+    sends(0, 0);
+    assert_int_equal(ends(100 * MS, 0, TERN_UNAVAILABLE), TERN__HEDGE_GO_ON);
+    sends(100 * MS, 1);
+    tern__hedge_withdraw(&h, 1);
+    assert_int_equal(tern__hedge_next(&h, &throttle, 100 * MS, &attempt, &until),
+                     TERN__HEDGE_GIVE_UP);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -393,6 +413,7 @@ int main(void)
         cmocka_unit_test(no_attempt_past_the_deadline),
         cmocka_unit_test(commitment),
         cmocka_unit_test(transparent_retries),
+        cmocka_unit_test(withdrawn),
         cmocka_unit_test(random_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
