@@ -1,4 +1,6 @@
-/* The circuit breaker's gate in a channel: each attempt asks to pass and reports how it went. */
+/* The gates of a channel, which each attempt asks to pass and tells how it went: the circuit breaker
+ * and its limit of calls in flight, those of the method where a service config has any, and the
+ * adaptive throttle. */
 #ifndef TERN__CLIENT_ADMISSION_H
 #define TERN__CLIENT_ADMISSION_H
 
@@ -6,16 +8,45 @@
 #include <stdint.h>
 
 #include "client/channel.h"
+#include "client/config.h"
 
-/* Asks for an attempt; `first`: of its call (counted). `former` is the code of an attempt that is
- * being repeated, TERN_OK for none: a retry that the breaker stops ends with what the server said,
- * which tells more, and *reterr is left alone. TERN_OK: go on, with a ticket to report. */
-tern_code tern__admit(tern_channel *ch, int64_t now, bool first, tern_code former,
-                      tern__breaker_ticket *ticket, tern_status *reterr);
+/* Goes with an admitted attempt until its outcome. */
+typedef struct tern__pass {
+    tern__guard *guard; /* the method's, kept by the call's config; NULL: none */
+    tern__breaker_ticket channel, method;
+} tern__pass;
 
-/* Reports the outcome of an attempt that was admitted. */
+/* Who asks. */
+typedef struct tern__applicant {
+    tern_channel *ch;
+    tern__guard *guard; /* of its terms; NULL: none */
+    int64_t now;
+    bool first;         /* attempt of its call: counted */
+    tern_code former;   /* of the attempt that is being repeated; TERN_OK: none */
+} tern__applicant;
+
+/* TERN_OK: go on, with a pass that must come back in an outcome or be cancelled. Else UNAVAILABLE
+ * with the reason, or `former`: a retry that is stopped here ends with what the server said, which
+ * tells more, and *reterr is left alone. */
+tern_code tern__admit(const tern__applicant *who, tern__pass *ret, tern_status *reterr);
+
+/* Changes of breakers, to be told without the lock. */
+typedef struct tern__pass_changes {
+    tern__breaker_change channel, method;
+} tern__pass_changes;
+
+/* With the channel's lock: the outcome of an admitted attempt, or that it is of no account. They
+ * count its end, too, for channelz. */
+void tern__pass_outcome(tern_channel *ch, const tern__pass *p, int64_t now, tern_code code,
+                        tern__pass_changes *changes);
+void tern__pass_cancel(tern_channel *ch, const tern__pass *p, int64_t now, bool ok);
+/* Without it. */
+void tern__pass_tell(tern_channel *ch, const tern__pass *p, const tern__pass_changes *changes);
+
+/* All of this in one step. */
+void tern__admission_outcome(tern_channel *ch, const tern__pass *p, tern_code code);
+void tern__admission_cancel(tern_channel *ch, const tern__pass *p);
 /* A stream that was asked about here was not opened: for channelz. */
 void tern__admission_lost(tern_channel *ch);
-void tern__admission_outcome(tern_channel *ch, tern__breaker_ticket ticket, tern_code code);
 
 #endif

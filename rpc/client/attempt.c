@@ -3,8 +3,9 @@
 
 #include <string.h>
 
+#include <tern/limits.h>
+
 #include "base/time.h"
-#include "client/admission.h"
 #include "client/pick.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -14,6 +15,19 @@ static bool may_repeat(const tern_method *m, tern_call_retry how)
     if (how == TERN_RETRY_BY_METHOD)
         return m->idempotency != TERN_IDEMPOTENCY_UNKNOWN;
     return how == TERN_RETRY_SAFE;
+}
+
+/* A retryPolicy of the service config goes before what idempotency says. */
+static void init_retry(tern__call *c)
+{
+    const tern__method_config *m = c->terms.method;
+    const tern_retry_options *o = &c->ch->opt.retry;
+    if (m && m->has_retry)
+        tern__retry_init_policy(&c->retry, &m->retry);
+    else
+        tern__retry_init(&c->retry, o, may_repeat(c->method, c->opts->retry));
+    if (c->opts->retry == TERN_RETRY_NEVER || o->disabled)
+        c->retry.disabled = true;
 }
 
 tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *method,
@@ -28,33 +42,44 @@ tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *me
     c->status.code = TERN_OK;
     c->status.message[0] = '\0';
     c->context = opts->context;
-    c->deadline = tern__call_deadline(opts);
-    tern__retry_init(&c->retry, &ch->opt.retry, may_repeat(method, opts->retry));
-    if (opts->retry == TERN_RETRY_NEVER)
-        c->retry.disabled = true;
-    return tern__head_init(&c->head, ch, method, opts, c->deadline, &c->status);
+    tern__call_terms_begin(&c->terms, ch, method, opts);
+    init_retry(c);
+    return tern__head_init(&c->head, ch, method, opts, c->terms.deadline, &c->status);
 }
 
 void tern__call_deinit(tern__call *c)
 {
+    tern__call_terms_end(&c->terms, c->ch);
     tern__head_deinit(&c->head);
 }
 
-tern_code tern__call_admit(tern__call *c, tern__breaker_ticket *ticket)
+tern_code tern__call_message(tern__call *c, const uint8_t *message, size_t len)
 {
-    tern_code code = tern__admit(c->ch, tern__clock_now(), !c->counted, c->former, ticket,
-                                 &c->status);
+    c->message = message;
+    c->len = len;
+    /* A6: a call whose messages need more memory than may be kept for repetitions is not repeated
+     * by a policy. It is kept here all the same, for what the protocol proves to be safe. */
+    if (c->terms.method && len > TERN_LIMIT_RETRY_BUFFER_BYTES)
+        c->retry.disabled |= c->terms.method->has_retry;
+    return tern__call_terms_check(&c->terms, len - TERN__MESSAGE_PREFIX_LEN, &c->status);
+}
+
+tern_code tern__call_admit(tern__call *c, tern__pass *pass)
+{
+    const tern__applicant who = { .ch = c->ch,
+                                  .guard = c->terms.guard,
+                                  .now = tern__clock_now(),
+                                  .first = !c->counted,
+                                  .former = c->former };
     c->counted = true;
-    return code;
+    return tern__admit(&who, pass, &c->status);
 }
 
 void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request *ret)
 {
-    size_t max = c->opts->receive_message_bytes_max ? c->opts->receive_message_bytes_max
-                                                    : c->ch->opt.receive_message_bytes_max;
     int64_t now = tern__clock_now();
-    tern__head_update(&c->head, now, c->deadline, c->retry.attempts - 1);
-    tern__client_stream_init(s, max,
+    tern__head_update(&c->head, now, c->terms.deadline, c->retry.attempts - 1);
+    tern__client_stream_init(s, c->terms.receive_max,
                              c->opts->ret_initial_metadata || c->opts->ret_trailing_metadata);
     s->began = now;
     *ret = (tern__request){
@@ -64,7 +89,7 @@ void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request
         .len = c->len,
         .last = true,
         .now = now,
-        .deadline = c->deadline,
+        .deadline = c->terms.deadline,
         .context = c->context,
     };
 }
@@ -103,64 +128,108 @@ static tern_code deliver(tern__call *c, tern__client_stream *s)
     return c->codec->unpack(s->message, s->message_len, &c->status, c->codec->ctx);
 }
 
+/* With the channel's lock: what the policy says of a failed attempt, and the budget of that. */
+static tern__retry_action decide(tern__call *c, const tern__attempt_result *result, int64_t now,
+                                 int64_t *ret_delay)
+{
+    tern_channel *ch = c->ch;
+    tern__retry_action action = tern__retry_decide(&c->retry, result, &ch->throttle, now,
+                                                   c->terms.deadline, &ch->rng, ret_delay);
+    if (action == TERN__RETRY_AFTER && ch->has_retry_budget &&
+        !tern__retry_budget_take(&ch->retry_budget, now)) {
+        ch->stats.retries_denied++;
+        return TERN__RETRY_STOP;
+    }
+    ch->stats.retries += action == TERN__RETRY_AFTER;
+    ch->stats.transparent_retries += action == TERN__RETRY_TRANSPARENT;
+    return action;
+}
+
+/* Whether a stream ended with this side's own deadline or cancellation, which no policy is asked
+ * about. */
+static bool ended_here(const tern__client_stream *s, int64_t now, int64_t deadline)
+{
+    return s->given_up || (s->status.code == TERN_DEADLINE_EXCEEDED && now >= deadline);
+}
+
 /* What follows from an attempt's outcome: breaker, throttle, retry. */
-static tern__retry_action judge(tern__call *c, tern__client_stream *s, tern__breaker_ticket ticket,
+static tern__retry_action judge(tern__call *c, tern__client_stream *s, const tern__pass *pass,
                                 int64_t *ret_delay)
 {
     tern_channel *ch = c->ch;
-    tern__breaker_change change = { .changed = false };
+    tern__pass_changes changes;
+    tern__config *last = NULL;
     tern__retry_action action = TERN__RETRY_STOP;
     int64_t now = tern__clock_now();
+    changes.channel.changed = changes.method.changed = false;
     /* An answer that a late thread finds in the socket is no answer any more: what a call returns
      * must not depend on how busy the machine is. */
-    if (s->status.code == TERN_OK && now >= c->deadline)
+    if (s->status.code == TERN_OK && now >= c->terms.deadline)
         tern_status_set(&s->status, TERN_DEADLINE_EXCEEDED,
                         "the server's answer came after the deadline");
     pthread_mutex_lock(&ch->lock);
     if (s->status.code == TERN_OK) {
         tern__throttle_success(&ch->throttle);
-    } else if (s->status.code != TERN_DEADLINE_EXCEEDED && s->status.code != TERN_CANCELLED) {
+    } else if (!ended_here(s, now, c->terms.deadline)) {
         const tern__attempt_result result = {
             .code = s->status.code,
             .fate = s->fate,
             .has_pushback = s->has_pushback,
             .pushback_ms = s->pushback_ms,
         };
-        action = tern__retry_decide(&c->retry, &result, &ch->throttle, now, c->deadline, &ch->rng,
-                                    ret_delay);
-        ch->stats.retries += action == TERN__RETRY_AFTER;
-        ch->stats.transparent_retries += action == TERN__RETRY_TRANSPARENT;
+        action = decide(c, &result, now, ret_delay);
     }
     /* What is repeated transparently says nothing of the server's health; a refusal that stays
      * does. */
-    if (action == TERN__RETRY_TRANSPARENT || s->fate == TERN__FATE_NEVER_SENT || s->own_fault)
-        tern__breaker_cancel(&ch->breaker, ticket);
-    else
-        tern__breaker_outcome(&ch->breaker, now, ticket, s->status.code, &change);
     c->succeeded = s->status.code == TERN_OK;
-    tern__count_end(&ch->attempts, c->succeeded);
+    if (action == TERN__RETRY_TRANSPARENT || s->fate == TERN__FATE_NEVER_SENT || s->own_fault)
+        tern__pass_cancel(ch, pass, now, c->succeeded);
+    else
+        tern__pass_outcome(ch, pass, now, s->status.code, &changes);
     if (c->succeeded)
         tern__count_end(&ch->calls, true);
+    if (!changes.method.changed && action == TERN__RETRY_STOP && c->terms.config)
+        last = tern__call_terms_end_locked(&c->terms);
     pthread_mutex_unlock(&ch->lock);
-    tern__channel_tell(ch, &change);
+    tern__config_free(last);
+    if (changes.channel.changed || changes.method.changed)
+        tern__pass_tell(ch, pass, &changes);
     return action;
 }
 
 tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern__transport *t,
-                                    tern__breaker_ticket ticket, tern_code *ret,
-                                    int64_t *ret_delay)
+                                    const tern__pass *pass, tern_code *ret, int64_t *ret_delay)
 {
     /* A connection that took no stream is of no more use. */
     if (s->fate != TERN__FATE_COMMITTED && s->status.code != TERN_OK && !tern__transport_usable(t))
         tern__pick_drop(c->ch, t);
     tern__pick_done(t, s->began, s->status.code, s->fate);
-    tern__retry_action action = judge(c, s, ticket, ret_delay);
+    tern__retry_action action = judge(c, s, pass, ret_delay);
     if (action == TERN__RETRY_STOP) {
         *ret = deliver(c, s);
     } else {
         keep_status(c, s);
         c->former = s->status.code;
     }
+    return action;
+}
+
+/* That nobody can be reached says the server is unwell as clearly as its own words. A retryPolicy
+ * is asked whether it is worth another try (A6 counts it as an attempt); without one the caller
+ * hears of it at once. */
+tern__retry_action tern__call_unreachable(tern__call *c, const tern__pass *pass, tern_code code,
+                                          int64_t *ret_delay)
+{
+    const tern__attempt_result result = { .code = code, .fate = TERN__FATE_NOT_PICKED };
+    tern__retry_action action = TERN__RETRY_STOP;
+    tern__admission_outcome(c->ch, pass, code);
+    if (code != TERN_UNAVAILABLE || !c->retry.codes)
+        return action;
+    int64_t now = tern__clock_now();
+    pthread_mutex_lock(&c->ch->lock);
+    action = decide(c, &result, now, ret_delay);
+    pthread_mutex_unlock(&c->ch->lock);
+    c->former = code; /* the reason is in c->status */
     return action;
 }
 

@@ -4,9 +4,11 @@
 #ifndef TERN__CLIENT_ATTEMPT_H
 #define TERN__CLIENT_ATTEMPT_H
 
+#include "client/admission.h"
 #include "client/call.h"
 #include "client/channel.h"
 #include "client/compress.h"
+#include "client/config.h"
 #include "client/head.h"
 #include "client/transport.h"
 #include "policy/retry.h"
@@ -16,7 +18,7 @@ typedef struct tern__call {
     const tern_method *method;
     const tern_call_options *opts;
     const tern__call_codec *codec;
-    int64_t deadline;
+    tern__call_terms terms;
     tern_context *context;
     const uint8_t *message; /* prefix and message, as it is sent */
     size_t len;
@@ -34,16 +36,21 @@ tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *me
                           const tern_call_options *opts, const tern__call_codec *codec);
 void tern__call_deinit(tern__call *c);
 
-/* Before an attempt: the breaker's leave, with a ticket. */
-tern_code tern__call_admit(tern__call *c, tern__breaker_ticket *ticket);
+/* Before an attempt: the leave of the channel's gates. */
+tern_code tern__call_admit(tern__call *c, tern__pass *pass);
+/* There was no connection to be had: what follows. With RETRY_STOP `code` is the call's, with
+ * RETRY_AFTER *ret_delay is the pause, ns. */
+tern__retry_action tern__call_unreachable(tern__call *c, const tern__pass *pass, tern_code code,
+                                          int64_t *ret_delay);
+/* The request as it is sent, RESOURCE_EXHAUSTED if it is longer than may be sent. */
+tern_code tern__call_message(tern__call *c, const uint8_t *message, size_t len);
 /* Prepares the stream of an attempt, and what it sends. */
 void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request *ret);
 /* What follows from an attempt's outcome, by breaker, throttle and retry policy. With RETRY_STOP
  * *ret is the call's code (the response went to the codec, the metadata to the options); with
  * RETRY_AFTER *ret_delay is the pause, ns. */
 tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern__transport *t,
-                                    tern__breaker_ticket ticket, tern_code *ret,
-                                    int64_t *ret_delay);
+                                    const tern__pass *pass, tern_code *ret, int64_t *ret_delay);
 /* The call is over; counts it. */
 void tern__call_count(tern__call *c, tern_code code);
 

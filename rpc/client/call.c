@@ -10,7 +10,6 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
-#include "client/admission.h"
 #include "client/attempt.h"
 #include "client/channel.h"
 #include "client/compress.h"
@@ -28,26 +27,26 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
 {
     tern__client_stream s;
     tern__request request;
-    tern__breaker_ticket ticket;
+    tern__pass pass;
     tern__transport *t;
     int64_t delay = 0;
-    const tern__connect_wait wait = { .deadline = c->deadline,
+    tern__retry_action action;
+    const tern__connect_wait wait = { .deadline = c->terms.deadline,
                                       .context = c->context,
-                                      .wait_for_ready = c->opts->wait_for_ready };
+                                      .wait_for_ready = c->terms.wait_for_ready };
 
-    if ((*ret = tern__call_admit(c, &ticket)) != TERN_OK)
+    if ((*ret = tern__call_admit(c, &pass)) != TERN_OK)
         return TERN__RETRY_STOP;
     *ret = tern__pick_get(c->ch, &wait, &t, &c->status);
     if (*ret != TERN_OK) {
-        /* That nobody can be reached says the server is unwell as clearly as its own words. */
-        tern__admission_outcome(c->ch, ticket, *ret);
-        return TERN__RETRY_STOP;
+        action = tern__call_unreachable(c, &pass, *ret, &delay);
+    } else {
+        tern__call_stream_init(c, &s, &request);
+        tern__transport_run(t, &s, &request);
+        action = tern__call_judge(c, &s, t, &pass, ret, &delay);
+        tern__client_stream_deinit(&s);
+        tern__transport_unref(t);
     }
-    tern__call_stream_init(c, &s, &request);
-    tern__transport_run(t, &s, &request);
-    tern__retry_action action = tern__call_judge(c, &s, t, ticket, ret, &delay);
-    tern__client_stream_deinit(&s);
-    tern__transport_unref(t);
     if (action == TERN__RETRY_AFTER &&
         tern__context_sleep(c->context, tern__time_add(tern__clock_now(), delay)) != TERN_OK) {
         *ret = tern_status_set(&c->status, TERN_CANCELLED, "the call was cancelled by its caller");
@@ -82,6 +81,10 @@ tern_code tern__call_check(const tern_call_options *opts, size_t request_len, te
         return tern_status_set(reterr, TERN_INTERNAL,
                                "tern_call_options.compression or compress_mode is not a value of "
                                "its enum (tern/compression.h)");
+    if (opts->wait_for_ready > TERN_CHOICE_NO)
+        return tern_status_set(reterr, TERN_INTERNAL,
+                               "tern_call_options.wait_for_ready is %d, which is no tern_choice",
+                               opts->wait_for_ready);
     tern_code code = tern_context_error(opts->context);
     if (code != TERN_OK)
         return tern_status_set(reterr, code, "%s before the call began",
@@ -103,15 +106,17 @@ int64_t tern__call_deadline(const tern_call_options *opts)
 static tern_code pack_and_run(tern__call *c, const tern__call_codec *codec)
 {
     uint8_t stack_message[STACK_REQUEST];
-    c->len = TERN__MESSAGE_PREFIX_LEN + codec->request_len;
-    uint8_t *message = c->len > sizeof stack_message ? malloc(c->len) : stack_message;
+    size_t len = TERN__MESSAGE_PREFIX_LEN + codec->request_len;
+    uint8_t *message = len > sizeof stack_message ? malloc(len) : stack_message;
     if (!message)
         return tern_status_set(&c->status, TERN_RESOURCE_EXHAUSTED,
-                               "out of memory for a request of %zu bytes", c->len);
-    tern__message_prefix_write(message, (uint32_t)codec->request_len, codec->compressed);
-    codec->pack(message + TERN__MESSAGE_PREFIX_LEN, codec->ctx);
-    c->message = message;
-    tern_code code = run_call(c);
+                               "out of memory for a request of %zu bytes", len);
+    tern_code code = tern__call_message(c, message, len);
+    if (code == TERN_OK) {
+        tern__message_prefix_write(message, (uint32_t)codec->request_len, codec->compressed);
+        codec->pack(message + TERN__MESSAGE_PREFIX_LEN, codec->ctx);
+        code = run_call(c);
+    }
     if (message != stack_message)
         free(message);
     return code;

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/cluster.h"
+#include "client/config.h"
+#include "client/config_file.h"
 #include "client/pick.h"
 #include "client/proxy.h"
 #include "client/reactor.h"
@@ -193,6 +195,20 @@ static void list_channel(tern_channel *ch)
     tern__registry_add(e, TERN__ENTITY_CHANNEL, NULL);
 }
 
+static tern__subchannel_options subchannel_options(const tern_channel *ch)
+{
+    return (tern__subchannel_options){
+        .connect_timeout_ms = ch->opt.connect_timeout_ms,
+        .backoff_ms = ch->opt.reconnect_backoff_ms,
+        .backoff_ms_max = ch->opt.reconnect_backoff_ms_max,
+        .queue_max = ch->opt.calls_waiting_max,
+        .stagger_ms = ch->opt.connect_stagger_ms,
+        .connections_max = ch->opt.connections_max,
+        .upkeep = upkeep_of(&ch->opt),
+        .loop = ch->opt.loop ? ch->opt.loop : tern__reactor_default(),
+    };
+}
+
 static tern_code no_policy(const tern_channel *ch, tern_status *reterr)
 {
     return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
@@ -202,10 +218,11 @@ static tern_code no_policy(const tern_channel *ch, tern_status *reterr)
 
 /* Several servers, if the program wants its calls spread. The name of the policy becomes the
  * config that a service would give, so that its defaults are those. */
-static tern_code spread(tern_channel *ch, const tern__subchannel_options *sub, tern_status *reterr)
+static tern_code spread(tern_channel *ch, tern_status *reterr)
 {
     char json[128];
     tern__service_config *config;
+    const tern__subchannel_options sub = subchannel_options(ch);
     if (!ch->opt.load_balancing)
         return TERN_OK;
     int n = snprintf(json, sizeof json, "{\"loadBalancingConfig\":[{\"%s\":{}}]}",
@@ -220,12 +237,25 @@ static tern_code spread(tern_channel *ch, const tern__subchannel_options *sub, t
         return code;
     int rv = 0;
     if (config->lb && config->lb->kind != TERN__LB_PICK_FIRST)
-        rv = tern__cluster_new(ch, config->lb, sub, &ch->cluster);
+        rv = tern__cluster_new(ch, config->lb, &sub, &ch->cluster);
     tern__service_config_unref(config);
     return rv == -ENOMEM ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                            "out of memory for a channel")
            : rv          ? no_policy(ch, reterr)
                          : TERN_OK;
+}
+
+/* The service config that the options give. */
+static tern_code configure(tern_channel *ch, const tern_channel_options *opts, tern_status *reterr)
+{
+    const char *json = opts->service_config;
+    if (json) {
+        tern_status why;
+        tern_code code = tern_channel_set_service_config(ch, json, strlen(json), &why);
+        if (code != TERN_OK)
+            return tern_status_set(reterr, code, "service_config: %s", why.message);
+    }
+    return tern__config_file_new(ch, opts, &ch->config_file, reterr);
 }
 
 tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
@@ -249,6 +279,8 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     }
     ch->opt = *opts;
+    ch->opt.service_config = ch->opt.service_config_file = NULL; /* read below, not kept */
+    ch->receive_max_given = opts->receive_message_bytes_max != 0;
     fill_options(&ch->opt);
     tern__proxy *proxy = NULL;
     if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch) ||
@@ -257,27 +289,15 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         free_strings(ch);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     }
-    uint64_t seed = tern__random_seed();
-    pthread_mutex_init(&ch->lock, NULL);
-    tern__rng_seed(&ch->rng, seed);
-    tern__breaker_init(&ch->breaker, &ch->opt.breaker, seed + 1);
-    tern__throttle_init(&ch->throttle, ch->opt.retry.throttle_max_tokens,
-                        ch->opt.retry.throttle_token_ratio);
-    const tern__subchannel_options sub = {
-        .connect_timeout_ms = ch->opt.connect_timeout_ms,
-        .backoff_ms = ch->opt.reconnect_backoff_ms,
-        .backoff_ms_max = ch->opt.reconnect_backoff_ms_max,
-        .queue_max = ch->opt.calls_waiting_max,
-        .stagger_ms = ch->opt.connect_stagger_ms,
-        .connections_max = ch->opt.connections_max,
-        .upkeep = upkeep_of(&ch->opt),
-        .loop = ch->opt.loop ? ch->opt.loop : tern__reactor_default(),
-    };
+    tern__channel_config_init(ch, tern__random_seed());
+    const tern__subchannel_options sub = subchannel_options(ch);
     tern__subchannel_init(&ch->sub, &parsed, &sub);
     ch->sub.dial = dial;
     ch->sub.proxy = proxy;
     list_channel(ch);
-    code = spread(ch, &sub, reterr);
+    code = configure(ch, opts, reterr);
+    if (code == TERN_OK)
+        code = spread(ch, reterr);
     if (code != TERN_OK) {
         tern_channel_free(ch);
         return code;
@@ -293,11 +313,12 @@ void tern_channel_free(tern_channel *ch)
 {
     if (!ch)
         return;
+    tern__config_file_free(ch->config_file);
     tern__cluster_free(ch->cluster);
     tern__registry_remove(&ch->entity);
     tern__registry_remove(&ch->sub.entity);
     tern__subchannel_deinit(&ch->sub);
-    pthread_mutex_destroy(&ch->lock);
+    tern__channel_config_deinit(ch);
     free_strings(ch);
 }
 
@@ -328,7 +349,7 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
     *ret = ch->stats;
     ret->breaker = ch->breaker.state;
     ret->breaker_opened = ch->breaker.n_opened;
-    ret->breaker_rejected = ch->breaker.n_rejected;
+    ret->breaker_forced = (tern_breaker_force)ch->breaker.forced;
     pthread_mutex_unlock(&ch->lock);
     if (ch->cluster) {
         tern__cluster_stats(ch->cluster, &ret->connects, &ret->tls_resumed);
@@ -338,6 +359,22 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
     ret->connects = ch->sub.n_connects;
     ret->tls_resumed = ch->sub.n_resumed;
     pthread_mutex_unlock(&ch->sub.lock);
+}
+
+/* One names what the other does. */
+_Static_assert((int)TERN_BREAKER_FORCE_OPEN == (int)TERN__BREAKER_FORCED_OPEN &&
+                   (int)TERN_BREAKER_FORCE_CLOSED == (int)TERN__BREAKER_FORCED_CLOSED &&
+                   (int)TERN_BREAKER_AUTOMATIC == (int)TERN__BREAKER_AUTOMATIC,
+               "the values are those of the policy");
+
+void tern_channel_breaker_force(tern_channel *ch, tern_breaker_force how)
+{
+    tern__breaker_change change;
+    int64_t now = tern__clock_now();
+    pthread_mutex_lock(&ch->lock);
+    tern__breaker_force(&ch->breaker, now, (tern__breaker_forced)how, &change);
+    pthread_mutex_unlock(&ch->lock);
+    tern__channel_tell(ch, &change);
 }
 
 const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch)
@@ -353,9 +390,21 @@ const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch)
 
 const char *tern_channel_target(const tern_channel *ch) { return ch->target_text; }
 
+static const char *const breaker_names[] = { "closed", "open", "half open" };
+
+void tern__channel_tell_method(tern_channel *ch, uint32_t entry, const tern__breaker_change *change)
+{
+    const char *from = breaker_names[change->from], *to = breaker_names[change->to];
+    TERN__LOG(TERN_LOG_WARNING, "circuit breaker of %s, methodConfig[%u]: %s -> %s: %s",
+              ch->target_text, entry, from, to, change->reason);
+    tern__registry_tell(&ch->entity, TERN__SEVERITY_WARNING,
+                        "circuit breaker of methodConfig[%u]: %s -> %s: %s", entry, from, to,
+                        change->reason);
+}
+
 void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change)
 {
-    static const char *const names[] = { "closed", "open", "half open" };
+    const char *const *names = breaker_names;
     if (!change->changed)
         return;
     TERN__LOG(TERN_LOG_WARNING, "circuit breaker of %s: %s -> %s: %s", ch->target_text,

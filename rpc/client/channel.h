@@ -1,8 +1,10 @@
-/* Inside of tern_channel. `lock` guards breaker, throttle, rng and the counters. */
+/* Inside of tern_channel. `lock` guards breaker, throttles, budget, rng, the counters, and the
+ * references of the service config. */
 #ifndef TERN__CLIENT_CHANNEL_H
 #define TERN__CLIENT_CHANNEL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include <tern/channel.h>
 #include <tern/interceptor.h>
@@ -10,8 +12,10 @@
 #include "base/rng.h"
 #include "client/subchannel.h"
 #include "h2/session.h"
+#include "policy/adaptive_throttle.h"
 #include "policy/breaker.h"
 #include "policy/retry.h"
+#include "policy/retry_budget.h"
 #include "policy/throttle.h"
 
 /* Fields that are the same in every request of the channel. */
@@ -19,6 +23,7 @@
 
 struct tern_channel {
     tern_channel_options opt; /* filled; strings are our copies or NULL */
+    bool receive_max_given;   /* receive_message_bytes_max is no default */
     char *target_text, *authority, *user_agent;
     tern__h2_field method, scheme, authority_field, te, content_type, user_agent_field;
     tern__subchannel sub; /* with a cluster: what its endpoints take after */
@@ -26,9 +31,18 @@ struct tern_channel {
     tern_interceptor *interceptors; /* our copy, in order */
     uint32_t n_interceptors;
 
+    /* Service config (config.h): changed with both locks, so that either is enough for reading. */
+    pthread_mutex_t update_lock;         /* taken before `lock` and the subchannel's */
+    _Atomic(struct tern__config *) config; /* a reference; NULL: none */
+    struct tern__config_file *config_file; /* NULL: none */
+
     pthread_mutex_t lock;
     tern__breaker breaker;
+    uint32_t calls_in_flight_max; /* of the config, whatever the breaker's options are; 0: none */
     tern__throttle throttle;
+    bool has_retry_budget, has_adaptive;
+    tern__retry_budget retry_budget;
+    tern__adaptive_throttle adaptive;
     tern__rng rng;
     tern_channel_stats stats;
     /* Channelz; changed under `lock`. */
@@ -42,5 +56,8 @@ extern uint32_t tern__channel_keepalive_floor_ms;
 
 /* Tells the program of a change of the breaker's state. Without the lock. */
 void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change);
+/* The same of the breaker of an entry of methodConfig, which the program is told by the log. */
+void tern__channel_tell_method(tern_channel *ch, uint32_t entry,
+                               const tern__breaker_change *change);
 
 #endif

@@ -366,6 +366,7 @@ void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attem
 {
     if (s->done)
         return;
+    s->given_up = true;
     if (s->cancelled)
         tern__response_fail(s, fate, TERN_CANCELLED, "the call was cancelled by its caller");
     else

@@ -194,6 +194,29 @@ void tern__reactor_forget(tern_loop *loop, tern__op *op)
     pthread_mutex_unlock(&loop->op_lock);
 }
 
+void tern__reactor_cancel(tern_loop *loop, tern__op *op)
+{
+    pthread_mutex_lock(&loop->op_lock);
+    loop->n_cancelling++;
+    for (;;) {
+        tern__list_remove(&op->node);
+        tern__heap_remove(&loop->timers, &op->timer);
+        if (loop->running != op)
+            break;
+        pthread_cond_wait(&loop->op_done, &loop->op_lock);
+    }
+    loop->n_cancelling--;
+    pthread_mutex_unlock(&loop->op_lock);
+}
+
+/* With op_lock: what ran before has ended. */
+static void set_running(tern_loop *loop, const tern__op *op)
+{
+    loop->running = op;
+    if (loop->n_cancelling)
+        pthread_cond_broadcast(&loop->op_done);
+}
+
 static tern__op *next_op(tern_loop *loop, int64_t now)
 {
     tern__op *op = NULL;
@@ -207,6 +230,7 @@ static tern__op *next_op(tern_loop *loop, int64_t now)
         tern__heap_remove(&loop->timers, timer);
         tern__heap_insert(&loop->timers, timer, TERN__TIME_NEVER);
     }
+    set_running(loop, op);
     pthread_mutex_unlock(&loop->op_lock);
     return op;
 }
@@ -259,6 +283,7 @@ static int64_t next_time(tern_loop *loop)
     if (!tern__list_empty(&loop->ops) || atomic_load(&loop->look))
         until = 0;
     loop->sleeps_until = until;
+    set_running(loop, NULL);
     pthread_mutex_unlock(&loop->op_lock);
     return until;
 }
@@ -328,6 +353,7 @@ static bool init(tern_loop *loop, bool threaded)
     tern__list_init(&loop->transports);
     tern__list_init(&loop->ops);
     pthread_mutex_init(&loop->op_lock, NULL);
+    pthread_cond_init(&loop->op_done, NULL);
     loop->threaded = threaded;
     loop->timer_at = loop->sleeps_until = TERN__TIME_NEVER;
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -432,6 +458,7 @@ void tern_loop_free(tern_loop *loop)
         close(loop->event_fd);
     if (loop->timer_fd >= 0)
         close(loop->timer_fd);
+    pthread_cond_destroy(&loop->op_done);
     pthread_mutex_destroy(&loop->op_lock);
     pthread_mutex_destroy(&loop->lock);
     free(loop);

@@ -43,6 +43,9 @@ struct tern_loop {
     tern__list ops;
     tern__heap timers;
     int64_t sleeps_until;      /* with op_lock: when the loop will wake by itself; 0: it is awake */
+    const struct tern__op *running; /* with op_lock: the op that runs, or was the last of its turn */
+    unsigned n_cancelling;     /* with op_lock: threads that wait for its end */
+    pthread_cond_t op_done;
     atomic_uint n_calls;       /* open calls with callbacks */
 };
 
@@ -72,6 +75,9 @@ void tern__reactor_post(tern_loop *loop, tern__op *op);
 int tern__reactor_set_timer(tern_loop *loop, tern__op *op, int64_t at);
 /* By the loop's thread, when the op ends: it is neither posted nor timed any more. */
 void tern__reactor_forget(tern_loop *loop, tern__op *op);
+
+/* By any thread: the same, and does not return while the op runs. Not from within that op. */
+void tern__reactor_cancel(tern_loop *loop, tern__op *op);
 
 /* One turn: waits at most until `deadline` (ns) for something to do. Returns how many ops ran. */
 unsigned tern__reactor_turn(tern_loop *loop, int64_t deadline);

@@ -84,6 +84,7 @@ typedef struct tern__client_stream {
     tern_status status;
     tern__attempt_fate fate;
     bool own_fault;       /* a limit or the memory of this side: it says nothing of the server */
+    bool given_up;        /* ended by this side's deadline or cancellation */
     uint8_t scratch[TERN__STREAM_SCRATCH];
 } tern__client_stream;
 

@@ -18,7 +18,6 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
-#include "client/admission.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
 #include "io/blocking.h"
@@ -84,9 +83,9 @@ static bool await(tern_stream *st, tern__waiter *w, tern__wait_for what)
     tern__client_stream *s = &st->s;
     if (!st->async) {
         tern__blocking_announce();
-        tern__drive_await(t, s, w, what, st->deadline);
+        tern__drive_await(t, s, w, what, st->terms.deadline);
     }
-    bool late = st->deadline != TERN__TIME_NEVER && tern__clock_now() >= st->deadline;
+    bool late = st->terms.deadline != TERN__TIME_NEVER && tern__clock_now() >= st->terms.deadline;
     if (!s->done && (s->cancelled || late))
         tern__drive_give_up(t, s, TERN__FATE_IN_DOUBT);
     return !s->done;
@@ -131,17 +130,23 @@ void tern__stream_break_locked(tern_stream *st, tern_code code, const char *mess
     tern__drive_wake(st->t); /* the stream's other thread may lead, and would not hear of it */
 }
 
+/* With the lock. False: the message is longer than may be sent, which has ended the stream. */
+static bool may_send(tern_stream *st, size_t len)
+{
+    tern_status why;
+    if (len > UINT32_MAX - TERN__MESSAGE_PREFIX_LEN)
+        tern_status_set(&why, TERN_RESOURCE_EXHAUSTED,
+                        "a message of %zu bytes is longer than gRPC can carry", len);
+    else if (tern__call_terms_check(&st->terms, len, &why) == TERN_OK)
+        return true;
+    tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED, why.message);
+    return false;
+}
+
 static bool send_packed(tern_stream *st, const tern__call_codec *codec)
 {
-    char text[100];
     pthread_mutex_lock(&st->t->lock);
-    bool ok = room(st);
-    if (ok && codec->request_len > UINT32_MAX - TERN__MESSAGE_PREFIX_LEN) {
-        snprintf(text, sizeof text, "a message of %zu bytes is longer than gRPC can carry",
-                 codec->request_len);
-        tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED, text);
-        ok = false;
-    }
+    bool ok = room(st) && may_send(st, codec->request_len);
     if (ok && !tern__stream_append(&st->body.out, codec)) {
         tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED,
                                   "out of memory for a message to send");
@@ -430,21 +435,23 @@ void tern__stream_leave(tern_stream *st)
         tern__context_unlisten(st->context, &st->link.listener);
 }
 
-/* What the breaker, the throttle and the counters learn of a stream that was open. */
+/* What the gates, the throttle and the counters learn of a stream that was open. */
 static void report(tern_stream *st)
 {
     tern_channel *ch = st->ch;
-    st->ticket.began = TERN__TIME_NEVER; /* how long a stream lasts says nothing of the server */
-    if (!st->s.own_fault)
-        tern__admission_outcome(ch, st->ticket, st->s.status.code);
-    pthread_mutex_lock(&ch->lock);
+    tern_code code = st->s.status.code;
+    /* how long a stream lasts says nothing of the server */
+    st->pass.channel.began = st->pass.method.began = TERN__TIME_NEVER;
     if (st->s.own_fault)
-        tern__breaker_cancel(&ch->breaker, st->ticket);
-    if (st->s.status.code == TERN_OK)
+        tern__admission_cancel(ch, &st->pass);
+    else
+        tern__admission_outcome(ch, &st->pass, code);
+    pthread_mutex_lock(&ch->lock);
+    if (code == TERN_OK)
         tern__throttle_success(&ch->throttle);
     else
         ch->stats.calls_failed++;
-    tern__count_end(&ch->calls, st->s.status.code == TERN_OK);
+    tern__count_end(&ch->calls, code == TERN_OK);
     pthread_mutex_unlock(&ch->lock);
 }
 

@@ -9,7 +9,6 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
-#include "client/admission.h"
 #include "client/pick.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
@@ -36,6 +35,7 @@ typedef struct tern__stream_async {
     tern__buf queue;      /* messages to send */
     uint32_t n_queued;    /* so many, for the connection's count */
     bool no_memory, close_send;
+    size_t too_long;      /* bytes of a message that is longer than may be sent; 0: none is */
     tern_stream_sent on_sent;
     tern_stream_received on_received;
     tern_stream_finished on_finished;
@@ -73,13 +73,13 @@ static void open_on(stream_async *a, tern__transport *t)
     tern_stream *st = a->st;
     st->t = t;
     a->step = OPEN;
-    tern__head_update(&a->head, tern__clock_now(), st->deadline, 0);
+    tern__head_update(&a->head, tern__clock_now(), st->terms.deadline, 0);
     a->request = (tern__request){
         .fields = a->head.fields,
         .n_fields = a->head.n_fields,
         .lazy = true,
         .now = tern__clock_coarse(),
-        .deadline = st->deadline,
+        .deadline = st->terms.deadline,
     };
     st->s.wake = on_stream;
     pthread_mutex_lock(&t->lock);
@@ -110,7 +110,7 @@ static tern_code own_end(const stream_async *a)
 {
     if (atomic_load(&a->cancelled))
         return TERN_CANCELLED;
-    return tern__clock_now() >= a->st->deadline ? TERN_DEADLINE_EXCEEDED : TERN_OK;
+    return tern__clock_now() >= a->st->terms.deadline ? TERN_DEADLINE_EXCEEDED : TERN_OK;
 }
 
 static void look_at_connection(stream_async *a)
@@ -139,6 +139,7 @@ static void move_messages(stream_async *a)
     tern__client_stream *s = &st->s;
     pthread_mutex_lock(&a->lock);
     bool more = a->queue.len != 0, broken = a->no_memory;
+    size_t too_long = a->too_long;
     if (a->n_queued)
         tern__count_sent(tern__h2_counters(st->t->h2), a->n_queued, tern__clock_coarse());
     a->n_queued = 0;
@@ -153,9 +154,12 @@ static void move_messages(stream_async *a)
     bool closes = a->close_send && !st->body.close_send;
     st->body.close_send |= a->close_send;
     pthread_mutex_unlock(&a->lock);
-    if (broken) {
-        tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED,
-                                  "out of memory for a message to send");
+    if (broken || too_long) {
+        tern_status why;
+        tern_status_set(&why, TERN_RESOURCE_EXHAUSTED, "out of memory for a message to send");
+        if (too_long)
+            tern__call_terms_check(&st->terms, too_long, &why);
+        tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED, why.message);
         return;
     }
     if (more) {
@@ -349,9 +353,11 @@ void tern__stream_send_start(tern_stream *st, const tern__call_codec *codec, ter
     bool ok = tern__stream_pack(st, &packed, &codec) == 0 &&
               codec->request_len <= UINT32_MAX - TERN__MESSAGE_PREFIX_LEN;
     pthread_mutex_lock(&a->lock);
-    bool queued = ok && !a->close_send && tern__stream_append(&a->queue, codec);
+    if (tern__call_terms_check(&st->terms, codec->request_len, NULL) != TERN_OK)
+        a->too_long = codec->request_len;
+    bool queued = ok && !a->close_send && !a->too_long && tern__stream_append(&a->queue, codec);
     a->n_queued += queued;
-    a->no_memory |= !ok || (!a->close_send && !queued);
+    a->no_memory |= !ok || (!a->close_send && !queued && !a->too_long);
     a->on_sent = done;
     a->sent_ctx = ctx;
     pthread_mutex_unlock(&a->lock);
@@ -394,7 +400,7 @@ static stream_async *async_new(tern_channel *ch, const tern_method *method,
     }
     a->st->async = a;
     a->loop = ch->sub.loop;
-    a->connect.wait_for_ready = opts->wait_for_ready;
+    a->connect.wait_for_ready = a->st->terms.wait_for_ready;
     a->connect.done = on_connect;
     a->listener.on_cancel = on_cancel;
     tern__list_init(&a->connect.node);
@@ -411,15 +417,13 @@ static tern_code prepare(stream_async *a, tern_status *reterr)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "out of memory for the request's metadata");
     st->opts.metadata = &a->metadata;
-    tern_code code = tern__head_init(&a->head, st->ch, st->method, &st->opts, st->deadline, reterr);
-    if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, st->deadline))
+    int64_t deadline = st->terms.deadline;
+    tern_code code = tern__head_init(&a->head, st->ch, st->method, &st->opts, deadline, reterr);
+    if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, deadline))
         code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
     if (code != TERN_OK)
         return code;
-    code = tern__admit(st->ch, tern__clock_now(), true, TERN_OK, &st->ticket, reterr);
-    if (code != TERN_OK)
-        tern__admission_lost(st->ch);
-    return code;
+    return tern__stream_admit(st, reterr);
 }
 
 static void launch(stream_async *a)

@@ -4,7 +4,6 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
-#include "client/admission.h"
 #include "client/pick.h"
 #include "client/streaming_parts.h"
 #include "io/blocking.h"
@@ -17,15 +16,13 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
     tern_stream *st = calloc(1, sizeof *st);
     if (!st)
         return NULL;
-    size_t max = opts->receive_message_bytes_max ? opts->receive_message_bytes_max
-                                                 : ch->opt.receive_message_bytes_max;
     st->ch = ch;
     st->method = method;
     st->opts = *opts;
     st->compress_mode = opts->compress_mode;
     st->context = opts->context;
-    st->deadline = tern__call_deadline(opts);
-    tern__client_stream_init(&st->s, max, true);
+    tern__call_terms_begin(&st->terms, ch, method, opts);
+    tern__client_stream_init(&st->s, st->terms.receive_max, true);
     st->s.body = &st->body;
     tern__waiter_init(&st->s.waiter);
     tern__waiter_init(&st->body.sender);
@@ -36,6 +33,7 @@ void tern__stream_discard(tern_stream *st)
 {
     if (st->t)
         tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+    tern__call_terms_end(&st->terms, st->ch);
     if (st->release)
         st->release(st->attached);
     free(st->interception);
@@ -63,7 +61,7 @@ static bool open_on(tern_stream *st, const tern__head *head, bool close_send)
         .len = st->body.sending.len,
         .last = close_send,
         .now = tern__clock_coarse(),
-        .deadline = st->deadline,
+        .deadline = st->terms.deadline,
         .context = st->context,
     };
     st->link.t = t;
@@ -100,14 +98,14 @@ void tern__stream_rewind(tern_stream *st)
 static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_send,
                                   tern_status *reterr)
 {
-    const tern__connect_wait wait = { .deadline = st->deadline,
+    const tern__connect_wait wait = { .deadline = st->terms.deadline,
                                       .context = st->context,
-                                      .wait_for_ready = st->opts.wait_for_ready };
+                                      .wait_for_ready = st->terms.wait_for_ready };
     for (unsigned i = 0;; i++) {
         tern_code code = tern__pick_get(st->ch, &wait, &st->t, reterr);
         if (code != TERN_OK)
             return code;
-        tern__head_update(head, tern__clock_now(), st->deadline, 0);
+        tern__head_update(head, tern__clock_now(), st->terms.deadline, 0);
         if (open_on(st, head, close_send))
             return TERN_OK;
         if (!tern__stream_try_again(st) || i == TERN_LIMIT_TRANSPARENT_RETRIES) {
@@ -118,40 +116,61 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
     }
 }
 
+tern_code tern__stream_admit(tern_stream *st, tern_status *reterr)
+{
+    const tern__applicant who = { .ch = st->ch,
+                                  .guard = st->terms.guard,
+                                  .now = tern__clock_now(),
+                                  .first = true,
+                                  .former = TERN_OK };
+    tern_code code = tern__admit(&who, &st->pass, reterr);
+    if (code != TERN_OK)
+        tern__admission_lost(st->ch);
+    return code;
+}
+
 static tern_code admit_and_open(tern_stream *st, tern__head *head, bool close_send,
                                 tern_status *reterr)
 {
-    tern_code code = tern__admit(st->ch, tern__clock_now(), true, TERN_OK, &st->ticket, reterr);
-    if (code == TERN_OK) {
-        tern__blocking_announce();
-        code = connect_and_open(st, head, close_send, reterr);
-        if (code != TERN_OK)
-            tern__admission_outcome(st->ch, st->ticket, code);
-    }
+    tern_code code = tern__stream_admit(st, reterr);
     if (code != TERN_OK)
-        tern__admission_lost(st->ch);
+        return code;
+    tern__blocking_announce();
+    code = connect_and_open(st, head, close_send, reterr);
+    if (code == TERN_OK)
+        return TERN_OK;
+    tern__admission_outcome(st->ch, &st->pass, code);
+    tern__admission_lost(st->ch);
+    return code;
+}
+
+/* The one request of a method that takes no stream of them. */
+static tern_code put_request(tern_stream *st, const tern__call_codec *codec, tern_status *reterr)
+{
+    tern__packed packed;
+    const tern__call_codec *sent = codec;
+    tern_code code = TERN_OK;
+    bool ok = tern__stream_pack(st, &packed, &sent) == 0;
+    if (ok)
+        code = tern__call_terms_check(&st->terms, sent->request_len, reterr);
+    if (code == TERN_OK)
+        ok = ok && tern__stream_append(&st->body.out, sent);
+    tern__packed_deinit(&packed);
+    if (!ok)
+        return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "out of memory for a request of %zu bytes", codec->request_len);
+    st->body.sending = st->body.out;
+    st->body.out = (tern__buf){ 0 };
     return code;
 }
 
 static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_status *reterr)
 {
     tern__head head;
-    tern_code code = tern__head_init(&head, st->ch, st->method, &st->opts, st->deadline,
+    tern_code code = tern__head_init(&head, st->ch, st->method, &st->opts, st->terms.deadline,
                                      reterr);
-    if (code == TERN_OK && codec) {
-        tern__packed packed;
-        const tern__call_codec *sent = codec;
-        bool ok = tern__stream_pack(st, &packed, &sent) == 0 &&
-                  tern__stream_append(&st->body.out, sent);
-        tern__packed_deinit(&packed);
-        if (ok) {
-            st->body.sending = st->body.out;
-            st->body.out = (tern__buf){ 0 };
-        } else {
-            code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
-                                   "out of memory for a request of %zu bytes", codec->request_len);
-        }
-    }
+    if (code == TERN_OK && codec)
+        code = put_request(st, codec, reterr);
     if (code == TERN_OK)
         code = admit_and_open(st, &head, codec != NULL, reterr);
     tern__head_deinit(&head);

@@ -2,6 +2,7 @@
 #ifndef TERN__CLIENT_STREAMING_PARTS_H
 #define TERN__CLIENT_STREAMING_PARTS_H
 
+#include "client/admission.h"
 #include "client/channel.h"
 #include "client/compress.h"
 #include "client/drive.h"
@@ -16,10 +17,10 @@ struct tern_stream {
     tern__transport *t; /* a reference */
     const tern_method *method;
     tern_call_options opts; /* a copy: the caller's own may go once the stream is open */
-    int64_t deadline;
+    tern__call_terms terms;
     tern_context *context;
     tern__cancel_link link;
-    tern__breaker_ticket ticket;
+    tern__pass pass;
 
     /* the sender's own */
     tern_compress_mode compress_mode;
@@ -54,6 +55,9 @@ tern_code tern__stream_intercept(tern_channel *ch, const tern_method *method,
 bool tern__stream_try_again(const tern_stream *st);
 /* Gives that connection back; the stream is as before its first try. */
 void tern__stream_rewind(tern_stream *st);
+
+/* Asks the channel's gates. */
+tern_code tern__stream_admit(tern_stream *st, tern_status *reterr);
 
 /* streaming.c */
 /* Compresses a message, if that is asked for: *codec is what to send. 0 or -ENOMEM; *p must be

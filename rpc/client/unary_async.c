@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/time.h"
-#include "client/admission.h"
 #include "client/attempt.h"
 #include "client/drive.h"
 #include "client/intercept.h"
@@ -37,7 +36,7 @@ typedef struct unary {
     int64_t resume_at; /* PAUSE */
 
     /* the attempt */
-    tern__breaker_ticket ticket;
+    tern__pass pass;
     tern__transport *t;
     tern__request request;
     tern__client_stream s;
@@ -80,7 +79,7 @@ static void complete(unary *u, tern_code code)
 static bool over(unary *u)
 {
     tern_code code = atomic_load(&u->cancelled)              ? TERN_CANCELLED
-                     : tern__clock_now() >= u->call.deadline ? TERN_DEADLINE_EXCEEDED
+                     : tern__clock_now() >= u->call.terms.deadline ? TERN_DEADLINE_EXCEEDED
                                                              : TERN_OK;
     if (code == TERN_OK)
         return false;
@@ -100,16 +99,9 @@ static void on_stream(tern__client_stream *s)
     tern__reactor_post(u->loop, &u->op);
 }
 
-/* The stream is done: what follows? */
-static void settle(unary *u)
+/* What follows an attempt. */
+static void follow(unary *u, tern__retry_action action, tern_code code, int64_t delay)
 {
-    tern_code code = TERN_OK;
-    int64_t delay = 0;
-    tern__retry_action action = tern__call_judge(&u->call, &u->s, u->t, u->ticket, &code, &delay);
-    tern__waiter_deinit(&u->s.waiter);
-    tern__client_stream_deinit(&u->s);
-    tern__transport_unref(u->t);
-    u->t = NULL;
     if (action == TERN__RETRY_STOP) {
         complete(u, code);
     } else if (action == TERN__RETRY_TRANSPARENT) {
@@ -117,8 +109,22 @@ static void settle(unary *u)
     } else {
         u->step = PAUSE;
         u->resume_at = tern__time_add(tern__clock_now(), delay);
-        tern__reactor_set_timer(u->loop, &u->op, tern__time_min(u->resume_at, u->call.deadline));
+        tern__reactor_set_timer(u->loop, &u->op,
+                                tern__time_min(u->resume_at, u->call.terms.deadline));
     }
+}
+
+/* The stream is done: what follows? */
+static void settle(unary *u)
+{
+    tern_code code = TERN_OK;
+    int64_t delay = 0;
+    tern__retry_action action = tern__call_judge(&u->call, &u->s, u->t, &u->pass, &code, &delay);
+    tern__waiter_deinit(&u->s.waiter);
+    tern__client_stream_deinit(&u->s);
+    tern__transport_unref(u->t);
+    u->t = NULL;
+    follow(u, action, code, delay);
 }
 
 /* With the lock: done, the stream leaves the transport. */
@@ -127,7 +133,7 @@ static bool look_at_stream(unary *u)
     tern__client_stream *s = &u->s;
     bool cancelled = atomic_load(&u->cancelled);
     tern__drive_granted(u->t, s, &u->request);
-    if (!s->done && (cancelled || tern__clock_now() >= u->call.deadline)) {
+    if (!s->done && (cancelled || tern__clock_now() >= u->call.terms.deadline)) {
         s->cancelled = cancelled;
         tern__drive_give_up(u->t, s, s->h2.id ? TERN__FATE_IN_DOUBT : TERN__FATE_NEVER_SENT);
     }
@@ -172,8 +178,8 @@ static void open_stream(unary *u, tern__transport *t)
 
 static void fail_connect(unary *u, tern_code code)
 {
-    tern__admission_outcome(u->call.ch, u->ticket, code);
-    complete(u, code);
+    int64_t delay = 0;
+    follow(u, tern__call_unreachable(&u->call, &u->pass, code, &delay), code, delay);
 }
 
 static void on_connect(tern__connect_op *op)
@@ -195,10 +201,10 @@ static void step_connect(unary *u)
         }
         return;
     }
-    bool late = atomic_load(&u->cancelled) || tern__clock_now() >= u->call.deadline;
+    bool late = atomic_load(&u->cancelled) || tern__clock_now() >= u->call.terms.deadline;
     if (!late || !tern__pick_cancel(u->call.ch, &u->connect))
         return; /* nothing yet, or its answer is on the way */
-    tern__admission_outcome(u->call.ch, u->ticket, TERN_DEADLINE_EXCEEDED);
+    tern__admission_outcome(u->call.ch, &u->pass, TERN_DEADLINE_EXCEEDED);
     over(u);
 }
 
@@ -208,13 +214,13 @@ static void step_begin(unary *u)
     u->step = BEGIN;
     if (over(u))
         return;
-    tern_code code = tern__call_admit(&u->call, &u->ticket);
+    tern_code code = tern__call_admit(&u->call, &u->pass);
     if (code != TERN_OK) {
         complete(u, code);
         return;
     }
-    tern__reactor_set_timer(u->loop, &u->op, u->call.deadline);
-    code = tern__pick_look(u->call.ch, u->opts.wait_for_ready, &t, &u->call.status);
+    tern__reactor_set_timer(u->loop, &u->op, u->call.terms.deadline);
+    code = tern__pick_look(u->call.ch, u->connect.wait_for_ready, &t, &u->call.status);
     if (code != TERN_OK) {
         fail_connect(u, code);
     } else if (t) {
@@ -273,10 +279,11 @@ static tern_code pack(unary *u, tern_status *reterr)
         !(u->message = malloc(TERN__MESSAGE_PREFIX_LEN + codec->request_len))) {
         code = no_memory(reterr);
     } else {
-        c->len = TERN__MESSAGE_PREFIX_LEN + codec->request_len;
-        c->message = u->message;
         tern__message_prefix_write(u->message, (uint32_t)codec->request_len, codec->compressed);
         codec->pack(u->message + TERN__MESSAGE_PREFIX_LEN, codec->ctx);
+        code = tern__call_message(c, u->message, TERN__MESSAGE_PREFIX_LEN + codec->request_len);
+        if (code != TERN_OK)
+            *reterr = c->status;
     }
     tern__packed_deinit(&packed);
     return code;
@@ -309,11 +316,12 @@ static tern_code prepare(unary *u, const tern_method *method, tern_status *reter
         return code;
     code = tern__call_init(&u->call, ch, method,
                            u->interception ? &u->interception->opts : &u->opts, &u->codec);
+    u->connect.wait_for_ready = u->call.terms.wait_for_ready;
     if (code != TERN_OK)
         *reterr = u->call.status;
     if (code == TERN_OK)
         code = pack(u, reterr);
-    if (code == TERN_OK && tern__reactor_set_timer(u->loop, &u->op, u->call.deadline))
+    if (code == TERN_OK && tern__reactor_set_timer(u->loop, &u->op, u->call.terms.deadline))
         code = no_memory(reterr);
     return code;
 }
@@ -328,7 +336,6 @@ static unary *unary_new(tern_channel *ch, const tern_call_options *opts,
     u->opts = *opts;
     u->codec = *codec;
     u->call.ch = ch;
-    u->connect.wait_for_ready = opts->wait_for_ready;
     u->connect.done = on_connect;
     u->listener.on_cancel = on_cancel;
     tern__list_init(&u->connect.node);

@@ -117,7 +117,7 @@ static void one_call(caller *c)
     canceller cancel = { .ctx = NULL };
     tern_call_options opts = TERN_CALL_OPTIONS_INIT;
     opts.timeout_ms = tern__rng_below(&c->rng, 4) ? 5000 : 1 + tern__rng_below(&c->rng, 20);
-    opts.wait_for_ready = tern__rng_below(&c->rng, 2);
+    opts.wait_for_ready = tern__rng_below(&c->rng, 2) != 0;
     if (tern__rng_below(&c->rng, 10) == 0) {
         opts.context = cancel.ctx = tern_context_new(NULL, 0);
         cancel.after_ms = tern__rng_below(&c->rng, 5);

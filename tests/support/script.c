@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "wire/timeout.h"
+
 #define TICK_MS 10
 #define SOFT_MAX (256u * 1024)
 
@@ -85,6 +87,7 @@ static tern__h2_stream *on_open(void *ctx, int32_t id)
         st->used = true;
         st->step = &s->steps[n < s->n_steps ? n : s->n_steps - 1];
         atomic_store(&s->previous_attempts, -1);
+        atomic_store(&s->timeout_ms, -1);
         return &st->h2;
     }
     return NULL;
@@ -100,14 +103,21 @@ static void on_field(void *ctx, tern__h2_stream *h2s, const tern__h2_field *f)
 {
     script *s = ctx;
     (void)h2s;
+    int64_t ns;
     if (strcmp(f->name, "grpc-previous-rpc-attempts") == 0)
         atomic_store(&s->previous_attempts, atoi(f->value));
+    if (strcmp(f->name, "grpc-timeout") == 0 &&
+        tern__timeout_decode(f->value, f->value_len, &ns) == 0)
+        atomic_store(&s->timeout_ms, ns / 1000000);
 }
 
 static void on_headers_end(void *ctx, tern__h2_stream *h2s, bool end)
 {
     script *s = ctx;
-    atomic_fetch_add(&s->requests, 1);
+    unsigned n = atomic_load(&s->requests);
+    if (n < SCRIPT_STEPS_MAX)
+        atomic_store(&s->attempts[n], atomic_load(&s->previous_attempts));
+    atomic_store(&s->requests, n + 1);
     if (end || of(h2s)->step->action == SCRIPT_EARLY)
         act(s, of(h2s));
 }

@@ -45,6 +45,8 @@ typedef struct script {
     char target[64];
     atomic_uint requests, connections, resets;
     atomic_int previous_attempts; /* newest grpc-previous-rpc-attempts, -1: none */
+    atomic_int attempts[SCRIPT_STEPS_MAX]; /* the same of each request, in order */
+    atomic_llong timeout_ms;               /* newest grpc-timeout, -1: none */
 
     pthread_t thread;
     atomic_bool stop;

@@ -24,20 +24,32 @@ typedef enum tern_call_retry {
     TERN_RETRY_NEVER = 2
 } tern_call_retry;
 
+/* Yes, no, or what somebody else says. A number, so that `= true` and `= false` of a bool go on to
+ * mean yes and the default, in C++ too. */
+typedef uint8_t tern_choice;
+enum {
+    TERN_CHOICE_DEFAULT = 0, /* as the service config says, else no */
+    TERN_CHOICE_YES = 1,
+    TERN_CHOICE_NO = 2 /* whatever the service config says */
+};
+
 /* Options of one call. Everything is borrowed for the duration of a blocking call; what holds for
  * streams and for calls with callbacks is said where they begin. Zero is the default of every
  * member; begin with TERN_CALL_OPTIONS_INIT. */
 typedef struct tern_call_options {
     size_t size;            /* sizeof(tern_call_options), set by the _INIT */
-    int64_t timeout_ms;     /* deadline from now, ms; 0: none of its own */
+    int64_t timeout_ms;     /* deadline from now, ms; 0: none of its own. The soonest holds of it,
+                               the context's and the service config's */
     tern_context *context;  /* deadline and cancellation to inherit; NULL: none */
     const tern_metadata *metadata;       /* sent with the request; NULL: none */
     tern_metadata *ret_initial_metadata; /* the server's headers are appended here; NULL: dropped */
     tern_metadata *ret_trailing_metadata; /* the server's trailers, likewise */
     tern_call_retry retry;
     const char *bearer_token; /* sent as authorization, over TLS only; NULL: the channel's */
-    bool wait_for_ready;    /* wait for a connection until the deadline instead of failing fast */
-    size_t receive_message_bytes_max; /* of one message, decompressed; 0: the channel's limit */
+    tern_choice wait_for_ready; /* YES: wait for a connection until the deadline; NO: fail at once
+                                   without one; DEFAULT: the service config's, else no */
+    size_t receive_message_bytes_max; /* of one message, decompressed; 0: the channel's limit. The
+                                         smaller one of it and the service config's holds */
     tern_compression compression;     /* of requests; DEFAULT: the channel's */
     tern_compress_mode compress_mode; /* which of them; of streams: until it is changed */
     bool *ret_compressed; /* unary: whether the response came compressed; NULL: not wanted */

@@ -32,6 +32,14 @@ typedef enum tern_breaker_state {
     TERN_BREAKER_HALF_OPEN = 2 /* a few probe calls are let through */
 } tern_breaker_state;
 
+/* What an operator wants of it. */
+typedef enum tern_breaker_force {
+    TERN_BREAKER_AUTOMATIC = 0,
+    TERN_BREAKER_FORCE_OPEN = 1,  /* nothing is let through */
+    TERN_BREAKER_FORCE_CLOSED = 2 /* it does not open, whatever happens; limits of calls in flight
+                                     hold */
+} tern_breaker_force;
+
 /* Circuit breaker of a channel. It counts what says that the server is unwell (UNAVAILABLE,
  * DEADLINE_EXCEEDED, INTERNAL, UNKNOWN; RESOURCE_EXHAUSTED in the rate only). Zero: the default. */
 typedef struct tern_breaker_options {
@@ -93,6 +101,14 @@ typedef struct tern_channel_options {
                                `authority`; for an address without a name, for that address. */
     tern_retry_options retry;
     tern_breaker_options breaker;
+    /* How to talk to the service, as its owner wrote it (docs/service-config.md; gRFC A2, A6): JSON
+     * text that holds until another config does; NULL: none. Invalid: tern_channel_new() fails. */
+    const char *service_config;
+    /* A file with such text, watched from then on: what is in it goes before `service_config`. New
+     * content that is invalid is refused as a whole and logged, the former stays. At first it must
+     * be there, unless there is a `service_config`, and be valid. NULL: none. */
+    const char *service_config_file;
+    uint32_t service_config_reload_ms; /* how often it is looked at; 1,000, at least 100 */
     tern_loop *loop; /* watches the channel's connections and runs the callbacks of its calls; must
                         outlive the channel; NULL: Tern's background thread */
     tern_call_credentials credentials;    /* tokens for its calls; only with `tls` */
@@ -115,10 +131,16 @@ typedef struct tern_channel_stats {
     uint64_t retries;           /* attempts after the first, by policy */
     uint64_t transparent_retries; /* repeats that the protocol proves safe */
     uint64_t breaker_opened;
-    uint64_t breaker_rejected;  /* calls refused by the breaker */
+    uint64_t breaker_rejected;  /* attempts refused by breakers and limits of calls in flight, the
+                                   channel's and those of methods; by reason: */
+    uint64_t rejected_open, rejected_half_open, rejected_in_flight, rejected_forced;
+    uint64_t throttled;         /* attempts refused by adaptive throttling (service config) */
+    uint64_t retries_denied;    /* retries and hedges that the retry budget had nothing left for */
+    uint64_t hedges;            /* attempts after the first, by hedging */
     uint64_t connects;          /* connections established */
     uint64_t tls_resumed;       /* of them with TLS, by resuming an earlier session */
     tern_breaker_state breaker;
+    tern_breaker_force breaker_forced;
 } tern_channel_stats;
 
 /* Makes a channel to `target`: "dns:host:port" (or plain "host:port"), "ipv4:a.b.c.d:port[,…]",
@@ -128,6 +150,14 @@ typedef struct tern_channel_stats {
 TERN_API tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
                                     tern_channel **ret, tern_status *reterr);
 
+/* Replaces the channel's service config by JSON text json[0..len); NULL: by none. Calls that have
+ * begun go on with the former one. INVALID_ARGUMENT: it is not valid, *reterr (NULL: not wanted)
+ * says where and why; RESOURCE_EXHAUSTED: out of memory; the former one stays in use then. Breakers
+ * whose options do not change keep their state. A file that is watched replaces it in turn when it
+ * changes. Any thread. */
+TERN_API tern_code tern_channel_set_service_config(tern_channel *ch, const char *json, size_t len,
+                                                   tern_status *reterr);
+
 /* Closes the connections and frees the channel. No call may be running on it. NULL is fine. */
 TERN_API void tern_channel_free(tern_channel *ch);
 
@@ -135,6 +165,11 @@ TERN_API void tern_channel_free(tern_channel *ch);
  * UNAVAILABLE with the last reason in *reterr. */
 TERN_API tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms,
                                            tern_status *reterr);
+
+/* Forces the state of the channel's breaker, also one that is disabled, until it is called again;
+ * AUTOMATIC: it goes by what happens, one that was forced open beginning with a probe. Those of
+ * single methods (service config) are not touched. Any thread; on_breaker is called in it. */
+TERN_API void tern_channel_breaker_force(tern_channel *ch, tern_breaker_force how);
 
 /* Writes the counters into *ret. */
 TERN_API void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret);

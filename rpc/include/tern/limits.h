@@ -228,6 +228,11 @@
 #ifndef TERN_LIMIT_ATTEMPTS
 #define TERN_LIMIT_ATTEMPTS 5u
 #endif
+/* Bytes of a call's messages that are kept for repetitions by a policy of the service config: a call
+ * with more is not repeated by it. (gRFC A6, "Memory Management"; grpc-java: 1 MiB.) */
+#ifndef TERN_LIMIT_RETRY_BUFFER_BYTES
+#define TERN_LIMIT_RETRY_BUFFER_BYTES (1024u * 1024)
+#endif
 /* Transparent retries of one call in a row. A refused stream goes round once, a stream that never
  * left the client until the deadline; this bounds the spin in between. */
 #ifndef TERN_LIMIT_TRANSPARENT_RETRIES
@@ -281,6 +286,13 @@
 #endif
 #ifndef TERN_LIMIT_SERVICE_CONFIG_DEPTH
 #define TERN_LIMIT_SERVICE_CONFIG_DEPTH 32u
+#endif
+/* A service config's file is looked at so often, ms: default, and how often at most. */
+#ifndef TERN_LIMIT_SERVICE_CONFIG_RELOAD_MS
+#define TERN_LIMIT_SERVICE_CONFIG_RELOAD_MS 1000u
+#endif
+#ifndef TERN_LIMIT_SERVICE_CONFIG_RELOAD_MS_MIN
+#define TERN_LIMIT_SERVICE_CONFIG_RELOAD_MS_MIN 100u
 #endif
 /* Path of a method that a service config names, bytes: likewise. */
 #ifndef TERN_LIMIT_SERVICE_CONFIG_PATH_BYTES
