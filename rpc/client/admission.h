@@ -1,6 +1,6 @@
-/* The gates of a channel, which each attempt asks to pass and tells how it went: the circuit breaker
- * and its limit of calls in flight, those of the method where a service config has any, and the
- * adaptive throttle. */
+/* The gates of a channel, which each attempt asks to pass and tells how it went: the circuit
+ * breaker and its limit of calls in flight, those of the method where a service config has any, and
+ * the adaptive throttle. */
 #ifndef TERN__CLIENT_ADMISSION_H
 #define TERN__CLIENT_ADMISSION_H
 

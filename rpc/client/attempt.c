@@ -17,7 +17,7 @@ static bool may_repeat(const tern_method *m, tern_call_retry how)
     return how == TERN_RETRY_SAFE;
 }
 
-/* A retryPolicy of the service config goes before what idempotency says. */
+/* A policy of the service config goes before what idempotency says. */
 static void init_retry(tern__call *c)
 {
     const tern__method_config *m = c->terms.method;
@@ -28,6 +28,7 @@ static void init_retry(tern__call *c)
         tern__retry_init(&c->retry, o, may_repeat(c->method, c->opts->retry));
     if (c->opts->retry == TERN_RETRY_NEVER || o->disabled)
         c->retry.disabled = true;
+    c->hedged = m && m->has_hedging && !c->retry.disabled;
 }
 
 tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *method,
@@ -59,8 +60,11 @@ tern_code tern__call_message(tern__call *c, const uint8_t *message, size_t len)
     c->len = len;
     /* A6: a call whose messages need more memory than may be kept for repetitions is not repeated
      * by a policy. It is kept here all the same, for what the protocol proves to be safe. */
-    if (c->terms.method && len > TERN_LIMIT_RETRY_BUFFER_BYTES)
-        c->retry.disabled |= c->terms.method->has_retry;
+    const tern__method_config *m = c->terms.method;
+    if (m && (m->has_retry || m->has_hedging) && len > TERN_LIMIT_RETRY_BUFFER_BYTES) {
+        c->retry.disabled = true;
+        c->hedged = false;
+    }
     return tern__call_terms_check(&c->terms, len - TERN__MESSAGE_PREFIX_LEN, &c->status);
 }
 
@@ -75,10 +79,11 @@ tern_code tern__call_admit(tern__call *c, tern__pass *pass)
     return tern__admit(&who, pass, &c->status);
 }
 
-void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request *ret)
+void tern__call_stream_init(tern__call *c, tern__client_stream *s, uint32_t former,
+                            tern__request *ret)
 {
     int64_t now = tern__clock_now();
-    tern__head_update(&c->head, now, c->terms.deadline, c->retry.attempts - 1);
+    tern__head_update(&c->head, now, c->terms.deadline, former);
     tern__client_stream_init(s, c->terms.receive_max,
                              c->opts->ret_initial_metadata || c->opts->ret_trailing_metadata);
     s->began = now;
@@ -111,7 +116,7 @@ static tern_code deliver_compressed(tern__call *c, const tern__client_stream *s)
     return code;
 }
 
-static tern_code deliver(tern__call *c, tern__client_stream *s)
+tern_code tern__call_deliver(tern__call *c, tern__client_stream *s)
 {
     if (c->opts->ret_initial_metadata)
         tern__metadata_append_all(c->opts->ret_initial_metadata, &s->initial);
@@ -206,7 +211,7 @@ tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern_
     tern__pick_done(t, s->began, s->status.code, s->fate);
     tern__retry_action action = judge(c, s, pass, ret_delay);
     if (action == TERN__RETRY_STOP) {
-        *ret = deliver(c, s);
+        *ret = tern__call_deliver(c, s);
     } else {
         keep_status(c, s);
         c->former = s->status.code;

@@ -24,6 +24,7 @@ typedef struct tern__call {
     size_t len;
     tern__head head;
     tern__retry retry;
+    bool hedged;           /* several attempts at once (hedged.h) instead of retries */
     bool counted;          /* in the channel's calls */
     bool succeeded;        /* among those that succeeded */
     tern_code former;      /* of an attempt that is being repeated; its message is in `status` */
@@ -44,8 +45,11 @@ tern__retry_action tern__call_unreachable(tern__call *c, const tern__pass *pass,
                                           int64_t *ret_delay);
 /* The request as it is sent, RESOURCE_EXHAUSTED if it is longer than may be sent. */
 tern_code tern__call_message(tern__call *c, const uint8_t *message, size_t len);
-/* Prepares the stream of an attempt, and what it sends. */
-void tern__call_stream_init(tern__call *c, tern__client_stream *s, tern__request *ret);
+/* Prepares the stream of an attempt that had so many before it, and what it sends. */
+void tern__call_stream_init(tern__call *c, tern__client_stream *s, uint32_t former,
+                            tern__request *ret);
+/* Gives the stream's outcome to codec and options; its code, or what the codec makes of it. */
+tern_code tern__call_deliver(tern__call *c, tern__client_stream *s);
 /* What follows from an attempt's outcome, by breaker, throttle and retry policy. With RETRY_STOP
  * *ret is the call's code (the response went to the codec, the metadata to the options); with
  * RETRY_AFTER *ret_delay is the pause, ns. */

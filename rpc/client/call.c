@@ -13,6 +13,7 @@
 #include "client/attempt.h"
 #include "client/channel.h"
 #include "client/compress.h"
+#include "client/hedged.h"
 #include "client/intercept.h"
 #include "client/pick.h"
 #include "io/blocking.h"
@@ -41,7 +42,7 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
     if (*ret != TERN_OK) {
         action = tern__call_unreachable(c, &pass, *ret, &delay);
     } else {
-        tern__call_stream_init(c, &s, &request);
+        tern__call_stream_init(c, &s, c->retry.attempts - 1, &request);
         tern__transport_run(t, &s, &request);
         action = tern__call_judge(c, &s, t, &pass, ret, &delay);
         tern__client_stream_deinit(&s);
@@ -59,8 +60,11 @@ static tern_code run_call(tern__call *c)
 {
     tern_code code;
     tern__blocking_announce();
-    while (attempt(c, &code) != TERN__RETRY_STOP)
-        ;
+    if (c->hedged)
+        code = tern__hedged_run(c);
+    else
+        while (attempt(c, &code) != TERN__RETRY_STOP)
+            ;
     tern__call_count(c, code);
     return code;
 }

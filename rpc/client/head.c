@@ -89,9 +89,10 @@ void tern__head_update(tern__head *h, int64_t now, int64_t deadline, uint32_t fo
         h->fields[h->timeout_at].value_len =
             (uint32_t)tern__timeout_encode(left, h->timeout_text);
     }
+    if (h->attempts_at) /* the last field, if it is there */
+        h->n_fields = h->attempts_at;
     if (former_attempts) {
-        if (!h->attempts_at)
-            h->attempts_at = h->n_fields++;
+        h->attempts_at = h->n_fields++;
         int len = snprintf(h->attempts_text, sizeof h->attempts_text, "%u", former_attempts & 0xff);
         h->fields[h->attempts_at] = (tern__h2_field){ "grpc-previous-rpc-attempts",
                                                       h->attempts_text, 26, (uint32_t)len, false };

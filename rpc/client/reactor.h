@@ -43,7 +43,7 @@ struct tern_loop {
     tern__list ops;
     tern__heap timers;
     int64_t sleeps_until;      /* with op_lock: when the loop will wake by itself; 0: it is awake */
-    const struct tern__op *running; /* with op_lock: the op that runs, or was the last of its turn */
+    const struct tern__op *running; /* with op_lock: it runs, or was the last of this turn to */
     unsigned n_cancelling;     /* with op_lock: threads that wait for its end */
     pthread_cond_t op_done;
     atomic_uint n_calls;       /* open calls with callbacks */

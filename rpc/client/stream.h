@@ -50,6 +50,7 @@ typedef struct tern__client_stream {
     tern__stream_body *body; /* NULL: unary */
     /* For a stream that no thread waits for: something has happened. With the lock held. */
     void (*wake)(struct tern__client_stream *s);
+    bool wake_at_headers; /* also when the response's headers have come */
     bool done;            /* the outcome is complete; the transport has forgotten the stream */
     bool granted;         /* a place was found for it after queueing */
     bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */

@@ -462,6 +462,7 @@ void tern__stream_conclude(tern_stream *st)
     if (st->opts.ret_trailing_metadata)
         tern__metadata_append_all(st->opts.ret_trailing_metadata, &st->s.trailing);
     report(st);
+    tern__call_terms_end(&st->terms, st->ch); /* after the callback the channel may go */
     if (st->interception)
         tern__client_intercept_end(st->interception, &st->s.status);
 }

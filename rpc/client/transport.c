@@ -57,6 +57,8 @@ static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
     tern__response_headers_end(of(s), end_stream);
     if (end_stream)
         stop_sending(ctx, s);
+    else if (of(s)->wake_at_headers && of(s)->wake)
+        of(s)->wake(of(s));
 }
 
 /* A receiver that waits has nothing left: what comes goes where it would put it, and it need not be

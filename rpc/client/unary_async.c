@@ -11,13 +11,14 @@
 #include "base/time.h"
 #include "client/attempt.h"
 #include "client/drive.h"
+#include "client/hedged.h"
 #include "client/intercept.h"
 #include "client/pick.h"
 #include "client/reactor.h"
 #include "io/clock.h"
 #include "io/context.h"
 
-typedef enum step { BEGIN, CONNECT, STREAM, PAUSE } step;
+typedef enum step { BEGIN, CONNECT, STREAM, PAUSE, HEDGED } step;
 
 typedef struct unary {
     tern__op op;
@@ -33,7 +34,8 @@ typedef struct unary {
     tern__context_listener listener;
     atomic_bool cancelled, connected;
     tern__connect_op connect;
-    int64_t resume_at; /* PAUSE */
+    int64_t resume_at;      /* PAUSE */
+    tern__hedged *hedged;   /* HEDGED */
 
     /* the attempt */
     tern__pass pass;
@@ -48,6 +50,7 @@ static void free_call(unary *u)
 {
     tern__call_deinit(&u->call);
     tern__metadata_deinit(&u->metadata);
+    free(u->hedged);
     free(u->interception);
     free(u->message);
     free(u);
@@ -61,6 +64,7 @@ static void complete(unary *u, tern_code code)
     if (code == TERN_OK)
         st->message[0] = '\0';
     tern__call_count(&u->call, code);
+    tern__call_terms_end(&u->call.terms, u->call.ch); /* after the callback the channel may go */
     if (u->call.context)
         tern__context_unlisten(u->call.context, &u->listener);
     if (u->interception) {
@@ -161,7 +165,7 @@ static void open_stream(unary *u, tern__transport *t)
 {
     u->step = STREAM;
     u->t = t;
-    tern__call_stream_init(&u->call, &u->s, &u->request);
+    tern__call_stream_init(&u->call, &u->s, u->call.retry.attempts - 1, &u->request);
     u->request.lazy = true;
     tern__waiter_init(&u->s.waiter);
     u->s.wake = on_stream;
@@ -233,12 +237,52 @@ static void step_begin(unary *u)
     }
 }
 
+/* --- several attempts at once ----------------------------------------------------------------- */
+
+static void on_ring(void *ctx)
+{
+    unary *u = ctx;
+    tern__reactor_post(u->loop, &u->op);
+}
+
+static void step_hedged(unary *u)
+{
+    tern_code code;
+    int64_t until;
+    if (!tern__hedged_step(u->hedged, atomic_load(&u->cancelled), &code, &until)) {
+        tern__reactor_set_timer(u->loop, &u->op, until);
+        return;
+    }
+    tern__hedged_deinit(u->hedged);
+    complete(u, code);
+}
+
+static void begin_hedged(unary *u)
+{
+    u->hedged = malloc(sizeof *u->hedged);
+    if (!u->hedged) {
+        complete(u, tern_status_set(&u->call.status, TERN_RESOURCE_EXHAUSTED,
+                                    "out of memory for a call"));
+        return;
+    }
+    u->step = HEDGED;
+    tern__hedged_init(u->hedged, &u->call, on_ring, u);
+    u->hedged->lazy = true;
+    step_hedged(u);
+}
+
 static void run(tern__op *op)
 {
     unary *u = TERN__CONTAINER(op, unary, op);
     switch (u->step) {
     case BEGIN:
-        step_begin(u);
+        if (u->call.hedged)
+            begin_hedged(u);
+        else
+            step_begin(u);
+        break;
+    case HEDGED:
+        step_hedged(u);
         break;
     case CONNECT:
         step_connect(u);

@@ -39,12 +39,10 @@ static void send_no_more(tern__hedge *h)
     h->next_at = TERN__TIME_NEVER;
 }
 
-/* The next attempt is due at `at`, if there may be one. One that would be sent too late is none. */
+/* The next attempt is due at `at`, if there may be one. */
 static void schedule(tern__hedge *h, int64_t at)
 {
-    h->next_at = at;
-    if (h->sent >= h->policy.max_attempts || at >= h->deadline)
-        send_no_more(h);
+    h->next_at = h->sent < h->policy.max_attempts ? at : TERN__TIME_NEVER;
 }
 
 tern__hedge_action tern__hedge_next(tern__hedge *h, const tern__throttle *throttle, int64_t now,
@@ -66,7 +64,8 @@ tern__hedge_action tern__hedge_next(tern__hedge *h, const tern__throttle *thrott
     }
     if (!h->running && h->next_at == TERN__TIME_NEVER)
         return TERN__HEDGE_GIVE_UP;
-    *ret_until = h->next_at;
+    /* One that is due too late is not waited for; a failure may still bring it forward. */
+    *ret_until = h->next_at < h->deadline ? h->next_at : TERN__TIME_NEVER;
     return TERN__HEDGE_WAIT;
 }
 
@@ -116,6 +115,8 @@ tern__hedge_verdict tern__hedge_outcome(tern__hedge *h, uint32_t attempt,
     else if (h->next_at != TERN__TIME_NEVER)
         schedule(h, result->has_pushback ? tern__time_add(now, tern__ms_to_ns(result->pushback_ms))
                                          : now);
+    if (h->next_at >= h->deadline)
+        send_no_more(h);
     /* The throttle is asked now, too, so that the last failure goes to the caller at once and not
      * when the next attempt would have been due. */
     if (throttle && !tern__throttle_allows_retry(throttle))

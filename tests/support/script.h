@@ -23,7 +23,8 @@ typedef struct script_step {
         SCRIPT_CLOSE,   /* closes the connection without a word */
         SCRIPT_GOAWAY,  /* GOAWAY that leaves this stream out, then close */
         SCRIPT_IGNORE,  /* no answer */
-        SCRIPT_EARLY    /* as RESPOND, but as soon as the request's headers are there */
+        SCRIPT_EARLY,   /* as RESPOND, but as soon as the request's headers are there */
+        SCRIPT_HEADERS  /* response headers, and no more */
     } action;
     uint32_t error;
     const char *headers[8][2], *trailers[8][2];

@@ -228,8 +228,8 @@
 #ifndef TERN_LIMIT_ATTEMPTS
 #define TERN_LIMIT_ATTEMPTS 5u
 #endif
-/* Bytes of a call's messages that are kept for repetitions by a policy of the service config: a call
- * with more is not repeated by it. (gRFC A6, "Memory Management"; grpc-java: 1 MiB.) */
+/* Bytes of a call's messages that are kept for repetitions by a policy of the service config: a
+ * call with more is not repeated by it. (gRFC A6, "Memory Management"; grpc-java: 1 MiB.) */
 #ifndef TERN_LIMIT_RETRY_BUFFER_BYTES
 #define TERN_LIMIT_RETRY_BUFFER_BYTES (1024u * 1024)
 #endif

@@ -379,6 +379,19 @@ static void random_histories(void **state)
     assert_true(sent > 60000); /* they do hedge */
 }
 
+/* A delay beyond the deadline means that attempts follow failures only. */
+static void a_delay_beyond_the_deadline(void **state)
+{
+    (void)state;
+    start(example(), 400 * MS);
+    sends(0, 0);
+    waits(0, NEVER);
+    assert_int_equal(ends(100 * MS, 0, TERN_UNAVAILABLE), TERN__HEDGE_GO_ON);
+    sends(100 * MS, 1);
+    waits(100 * MS, NEVER);
+    assert_int_equal(ends(400 * MS, 1, TERN_UNAVAILABLE), TERN__HEDGE_FINAL);
+}
+
 /* An attempt that a breaker of this side refused is none; what runs goes on. */
 static void withdrawn(void **state)
 {
@@ -413,6 +426,7 @@ int main(void)
         cmocka_unit_test(no_attempt_past_the_deadline),
         cmocka_unit_test(commitment),
         cmocka_unit_test(transparent_retries),
+        cmocka_unit_test(a_delay_beyond_the_deadline),
         cmocka_unit_test(withdrawn),
         cmocka_unit_test(random_histories),
     };
