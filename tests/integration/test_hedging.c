@@ -171,7 +171,7 @@ static void first_is_good(void)
 static void second_is_good(void)
 {
     static const script_step steps[] = { SILENCE, ANSWER_OK };
-    begin(SOON, steps, 2);
+    begin(POLICY("2", "0.02", "14") "}", steps, 2);
     int64_t began = probe_now_ms();
     assert_int_equal(call(), TERN_OK);
     assert_true(probe_now_ms() - began >= 19);
@@ -203,7 +203,7 @@ static void failures(void)
     end();
     /* A fatal one ends the call, whatever else runs. */
     static const script_step fatal[] = { SILENCE, STATUS("3"), ANSWER_OK };
-    begin(SOON, fatal, 3);
+    begin(POLICY("2", "0.02", "14") "}", fatal, 3);
     assert_int_equal(call(), TERN_INVALID_ARGUMENT);
     assert_string_equal(st.message, "3");
     WIRE(-1, 1);
@@ -224,14 +224,14 @@ static void all_at_once(void)
 static void pushback(void)
 {
     static const script_step later[] = { PUSHBACK("14", "120"), ANSWER_OK };
-    begin(POLICY("3", "0.01", "14") "}", later, 2);
+    begin(LATE, later, 2);
     int64_t began = probe_now_ms();
     assert_int_equal(call(), TERN_OK);
     assert_true(probe_now_ms() - began >= 119);
     WIRE(-1, 1);
     end();
     static const script_step never[] = { PUSHBACK("14", "-1"), ANSWER_OK };
-    begin(SOON, never, 2);
+    begin(LATE, never, 2);
     assert_int_equal(call(), TERN_UNAVAILABLE);
     WIRE(-1);
     end();
@@ -319,7 +319,7 @@ static void transparent(void)
     static const script_step second[] = { SILENCE,
                                           { .action = SCRIPT_RESET, .error = REFUSED_STREAM },
                                           SILENCE, ANSWER_OK };
-    begin(POLICY("3", "0.05", "14") "}", second, 4);
+    begin(POLICY("3", "0.3", "14") "}", second, 4);
     assert_int_equal(call(), TERN_OK);
     WIRE(-1, 1, 1, 2);
     end();
@@ -329,8 +329,8 @@ static void transparent(void)
 static void committed(void)
 {
     static const script_step steps[] = { SILENCE, { .action = SCRIPT_HEADERS }, ANSWER_OK };
-    begin(POLICY("3", "0.05", "14") "}", steps, 3);
-    assert_int_equal(call_within(400), TERN_DEADLINE_EXCEEDED);
+    begin(POLICY("3", "0.3", "14") "}", steps, 3);
+    assert_int_equal(call_within(1000), TERN_DEADLINE_EXCEEDED);
     WIRE(-1, 1);
     cancelled(2);
     end();
@@ -339,7 +339,7 @@ static void committed(void)
 static void connection_lost(void)
 {
     static const script_step steps[] = { SILENCE, { .action = SCRIPT_CLOSE }, ANSWER_OK };
-    begin(SOON, steps, 3);
+    begin(POLICY("3", "0.3", "14") "}", steps, 3);
     assert_int_equal(call(), TERN_OK);
     WIRE(-1, 1, 2);
     assert_int_equal(stats.connects, 2);
@@ -463,7 +463,7 @@ static void test_no_loop(void **state)
     with_callback = false;
     assert_int_equal(tern_loop_new(&loop, &st), TERN_OK);
     opts.loop = loop;
-    begin_with(SOON, steps, 2, &opts);
+    begin_with(POLICY("2", "0.02", "14") "}", steps, 2, &opts);
     assert_int_equal(call(), TERN_OK);
     WIRE(-1, 1);
     assert_int_equal(call(), TERN_OK);
