@@ -55,6 +55,7 @@ typedef struct tern__client_stream {
     bool granted;         /* a place was found for it after queueing */
     bool may_be_deaf;     /* nobody can cancel it: its thread may sleep in a read */
     bool cancelled;       /* the context was cancelled */
+    bool given_up;        /* ended by this side's deadline or cancellation */
     int64_t deadline;     /* of the call, ns */
     int64_t began;        /* the attempt, ns */
 
@@ -85,7 +86,6 @@ typedef struct tern__client_stream {
     tern_status status;
     tern__attempt_fate fate;
     bool own_fault;       /* a limit or the memory of this side: it says nothing of the server */
-    bool given_up;        /* ended by this side's deadline or cancellation */
     uint8_t scratch[TERN__STREAM_SCRATCH];
 } tern__client_stream;
 

@@ -389,7 +389,7 @@ static void gates(void)
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
     opts.breaker.calls_in_flight_max = 1;
     begin_with(SOON, steps, 3, &opts);
-    assert_int_equal(call_within(100), TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(call_within(500), TERN_DEADLINE_EXCEEDED);
     WIRE(-1);
     assert_int_equal(stats.rejected_in_flight, 1);
     end();
