@@ -16,6 +16,17 @@
 static probe_server server;
 static tern_status st;
 static uint8_t blob[100000];
+static const char *config; /* service config of the channels; NULL: none */
+
+#define GUARDS                                                                                  \
+    "\"tern\":{\"breaker\":{}}}],\"tern\":{\"retryBudget\":{},\"adaptiveThrottling\":{}}}"
+#define RETRIES                                                                                 \
+    "{\"methodConfig\":[{\"name\":[{}],\"retryPolicy\":{\"maxAttempts\":2,"                    \
+    "\"initialBackoff\":\"0.001s\",\"maxBackoff\":\"0.001s\",\"backoffMultiplier\":1,"         \
+    "\"retryableStatusCodes\":[\"UNAVAILABLE\"]}," GUARDS
+#define HEDGES                                                                                  \
+    "{\"methodConfig\":[{\"name\":[{}],\"hedgingPolicy\":{\"maxAttempts\":2,"                  \
+    "\"hedgingDelay\":\"0s\"}," GUARDS
 
 static int start(void **state)
 {
@@ -54,6 +65,7 @@ static tern_code everything(const tern_metadata *md, tern_metadata *got)
     tern_channel *ch = NULL;
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
     opts.user_agent = "test";
+    opts.service_config = config;
     st.code = TERN_OK;
     st.message[0] = '\0';
     tern_code code = tern_channel_new(server.target, &opts, &ch, &st);
@@ -63,9 +75,8 @@ static tern_code everything(const tern_metadata *md, tern_metadata *got)
     return code;
 }
 
-static void test_every_allocation(void **state)
+static void every_allocation(void)
 {
-    (void)state;
     tern_metadata *md = tern_metadata_new(), *got = tern_metadata_new();
     tern_metadata_add_bin(md, "x-echo-bin", blob, 2000);
     tern_metadata_add(md, "x-echo-a", "b");
@@ -93,6 +104,38 @@ static void test_every_allocation(void **state)
     }
     tern_metadata_free(md);
     tern_metadata_free(got);
+}
+
+static void test_every_allocation(void **state)
+{
+    (void)state;
+    static const char *const configs[] = { NULL, RETRIES, HEDGES };
+    for (int i = 0; i < 3; i++) {
+        config = configs[i];
+        every_allocation();
+    }
+    config = NULL;
+}
+
+/* An update that runs out of memory changes nothing. */
+static void test_update(void **state)
+{
+    (void)state;
+    config = RETRIES;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    opts.service_config = config;
+    tern_channel *ch = probe_channel_with(server.target, &opts);
+    bool failed = true;
+    for (long n = 0; failed; n++) {
+        failmalloc_once(n);
+        tern_code code = tern_channel_set_service_config(ch, HEDGES, strlen(HEDGES), &st);
+        failed = failmalloc_off();
+        assert_int_equal(code, failed ? TERN_RESOURCE_EXHAUSTED : TERN_OK);
+        assert_true(n < 1000);
+    }
+    assert_int_equal(one_call(ch, NULL, NULL), TERN_OK);
+    tern_channel_free(ch);
+    config = NULL;
 }
 
 /* One channel goes on being used: after each failure it works again. */
@@ -125,6 +168,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation),
+        cmocka_unit_test(test_update),
         cmocka_unit_test(test_channel_recovers),
     };
     return cmocka_run_group_tests_name("client/memory", tests, start, end);
