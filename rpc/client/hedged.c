@@ -45,7 +45,7 @@ void tern__hedged_deinit(tern__hedged *hd)
 static void leave_transport(tern__hedge_attempt *a)
 {
     a->s.wake = NULL;
-    a->t->n_async--;
+    tern__drive_async_end(a->t);
     a->t->last_active = tern__clock_now();
     if (a->s.messages)
         tern__count_received(tern__h2_counters(a->t->h2), a->s.messages, a->t->last_active);
@@ -53,6 +53,7 @@ static void leave_transport(tern__hedge_attempt *a)
 
 static void give_back_transport(tern__hedge_attempt *a)
 {
+    tern__pick_done(a->t, a->s.began, a->s.status.code, a->s.fate);
     tern__transport_unref(a->t);
     a->t = NULL;
     a->step = TERN__HEDGE_ENDED;
@@ -74,6 +75,8 @@ static bool abandon(tern__hedge_attempt *a, tern_code code)
     if (a->step == TERN__HEDGE_CONNECT) {
         if (!is_connected(a) && !tern__pick_cancel(ch, &a->connect))
             return false;
+        if (a->connect.transport)
+            tern__pick_done(a->connect.transport, TERN__TIME_NEVER, code, TERN__FATE_NEVER_SENT);
         tern__transport_unref(a->connect.transport);
         a->connect.transport = NULL;
         a->step = TERN__HEDGE_ENDED;
