@@ -7,15 +7,24 @@
 
 #include "base/time.h"
 #include "policy/round_robin.h"
+#include "policy/subset.h"
 
 /* By kind. pick_first is none of them: a subchannel with all the addresses does that. */
 static const tern__lb_policy *const policies[] = {
-    [TERN__LB_ROUND_ROBIN] = &tern__lb_round_robin,
+    [TERN__LB_ROUND_ROBIN] = &tern__lb_round_robin_policy,
 };
 
 int tern__balancer_init(tern__balancer *b, const tern__lb_config *config)
 {
     memset(b, 0, sizeof *b);
+    for (const tern__lb_config *child; (child = tern__lb_child(config)) != NULL; config = child) {
+        if (config->kind == TERN__LB_RANDOM_SUBSETTING) {
+            b->subset_size = config->random_subsetting.subset_size;
+        } else {
+            b->detects = true;
+            tern__outlier_init(&b->outlier, &config->outlier_detection);
+        }
+    }
     b->policy = config->kind < sizeof policies / sizeof *policies ? policies[config->kind] : NULL;
     if (!b->policy)
         return -ENOTSUP;
@@ -81,6 +90,8 @@ static tern__lb_endpoint *make_list(const tern__balancer *b, const tern__lb_addr
             e->failed = former->failed;
             e->ejected = former->ejected;
             e->in_flight = former->in_flight;
+            e->record = former->record;
+            e->own = former->own;
         }
         made++;
     }
@@ -88,11 +99,16 @@ static tern__lb_endpoint *make_list(const tern__balancer *b, const tern__lb_addr
     return at;
 }
 
+static bool can_be_taken(const tern__lb_endpoint *e)
+{
+    return e->state == TERN__LB_READY && !e->ejected && !e->left_out;
+}
+
 static void list_ready(tern__balancer *b)
 {
     b->n_ready = 0;
     for (uint32_t i = 0; i < b->n; i++) {
-        bool usable = b->at[i].state == TERN__LB_READY && !b->at[i].ejected;
+        bool usable = can_be_taken(&b->at[i]);
         b->place[i] = usable ? b->n_ready : TERN__LB_NONE;
         if (usable)
             b->ready[b->n_ready++] = i;
@@ -109,6 +125,11 @@ static void free_lists(tern__balancer *b)
 int tern__balancer_update(tern__balancer *b, const tern__lb_address *list, uint32_t n,
                           uint64_t random, uint32_t *ret_from)
 {
+    if (!b->seeded) { /* the subset is the same for all lists */
+        b->seeded = true;
+        b->subset_seed = random;
+        tern__rng_seed(&b->outlier.rng, random);
+    }
     tern__balancer former = *b;
     uint32_t *ready = calloc(TERN_LIMIT_ADDRESSES, sizeof *ready);
     uint32_t *place = calloc(TERN_LIMIT_ADDRESSES, sizeof *place);
@@ -123,6 +144,8 @@ int tern__balancer_update(tern__balancer *b, const tern__lb_address *list, uint3
     b->n = made;
     b->ready = ready;
     b->place = place;
+    if (b->subset_size)
+        tern__lb_subset(at, made, b->subset_size, b->subset_seed);
     list_ready(b);
     int rv = b->policy->update ? b->policy->update(b, ret_from, random) : 0;
     if (rv) {
@@ -137,10 +160,10 @@ int tern__balancer_update(tern__balancer *b, const tern__lb_address *list, uint3
 /* --- states ----------------------------------------------------------------------------------- */
 
 /* Puts endpoint i among those that can be taken, or takes it out. */
-static void settle(tern__balancer *b, uint32_t i, int64_t now)
+static void list_or_not(tern__balancer *b, uint32_t i, int64_t now)
 {
     bool is = b->place[i] != TERN__LB_NONE;
-    bool should = b->at[i].state == TERN__LB_READY && !b->at[i].ejected;
+    bool should = can_be_taken(&b->at[i]);
     if (is == should)
         return;
     if (should) {
@@ -154,6 +177,13 @@ static void settle(tern__balancer *b, uint32_t i, int64_t now)
     }
     if (b->policy->changed)
         b->policy->changed(b, i, now);
+}
+
+static void settle(tern__balancer *b, uint32_t i, int64_t now)
+{
+    list_or_not(b, i, now);
+    if (b->policy->reported)
+        b->policy->reported(b, i, now);
 }
 
 void tern__balancer_report(tern__balancer *b, uint32_t i, tern__lb_state state, int64_t now)
@@ -175,44 +205,63 @@ void tern__balancer_eject(tern__balancer *b, uint32_t i, bool ejected, int64_t n
 
 bool tern__balancer_wants(const tern__balancer *b, uint32_t i)
 {
-    return b->at[i].state == TERN__LB_IDLE && (!b->policy->wants || b->policy->wants(b, i));
+    const tern__lb_endpoint *e = &b->at[i];
+    return e->state == TERN__LB_IDLE && !e->left_out &&
+           (!b->policy->wants || b->policy->wants(b, i));
 }
 
 tern__lb_state tern__balancer_state(const tern__balancer *b)
 {
+    if (b->policy->state)
+        return b->policy->state(b);
     if (b->n_ready)
         return TERN__LB_READY;
     bool connecting = false, idle = false;
     for (uint32_t i = 0; i < b->n; i++) {
-        const tern__lb_endpoint *e = &b->at[i];
-        if (e->failed || e->ejected)
-            continue;
-        connecting |= e->state == TERN__LB_CONNECTING;
-        idle |= e->state == TERN__LB_IDLE;
+        tern__lb_state seen = tern__balancer_seen(b, i);
+        connecting |= seen == TERN__LB_CONNECTING && !b->at[i].left_out;
+        idle |= seen == TERN__LB_IDLE && !b->at[i].left_out;
     }
     return connecting ? TERN__LB_CONNECTING : idle ? TERN__LB_IDLE : TERN__LB_TRANSIENT_FAILURE;
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
-tern__lb_verdict tern__balancer_pick(tern__balancer *b, const tern__lb_request *r, uint32_t *ret)
+static tern__lb_verdict choose(tern__balancer *b, const tern__lb_request *r, uint32_t *ret)
 {
+    if (b->policy->choose)
+        return b->policy->choose(b, r, ret);
     if (b->n_ready == 0)
         return tern__balancer_state(b) == TERN__LB_TRANSIENT_FAILURE ? TERN__LB_FAIL
                                                                      : TERN__LB_QUEUE;
     *ret = b->n_ready == 1 ? b->ready[0] : b->policy->pick(b, r);
-    b->at[*ret].in_flight++;
     return TERN__LB_PICKED;
+}
+
+tern__lb_verdict tern__balancer_pick(tern__balancer *b, const tern__lb_request *r, uint32_t *ret)
+{
+    tern__lb_verdict v = choose(b, r, ret);
+    if (v == TERN__LB_PICKED)
+        b->at[*ret].in_flight++;
+    return v;
 }
 
 void tern__balancer_ended(tern__balancer *b, uint32_t i, const tern__lb_outcome *o)
 {
     b->at[i].in_flight--;
+    if (b->detects)
+        tern__outlier_count(&b->outlier, &b->at[i].record, o->code);
     if (b->policy->ended)
         b->policy->ended(b, i, o);
 }
 
+void tern__balancer_loaded(tern__balancer *b, uint32_t i, const tern__lb_outcome *o)
+{
+    if (b->policy->loaded)
+        b->policy->loaded(b, i, o);
+}
+
 int64_t tern__balancer_tick(tern__balancer *b, int64_t now)
 {
-    return b->policy->tick ? b->policy->tick(b, now) : TERN__TIME_NEVER;
+    return b->detects ? tern__outlier_tick(b, now) : TERN__TIME_NEVER;
 }

@@ -16,6 +16,7 @@
 #include <tern/status.h>
 
 #include "policy/lb_config.h"
+#include "policy/outlier.h"
 
 typedef enum tern__lb_state {
     TERN__LB_IDLE,
@@ -31,14 +32,36 @@ typedef struct tern__lb_address {
     uint32_t weight;      /* 0 is 1 */
 } tern__lb_address;
 
-/* A server as the balancer knows it. */
+/* What a policy knows of an endpoint. All zero: nothing yet. */
+typedef union tern__lb_own {
+    struct {
+        bool known;     /* it has answered since it became READY */
+        double latency; /* average as of `at`, ns */
+        int64_t at;
+    } peak_ewma;
+    struct {
+        double weight;          /* of its last report; 0: none */
+        int64_t updated, since; /* the last report; the first since it became READY */
+        bool reports;           /* `since` holds */
+        uint32_t share, credit; /* of the schedule */
+    } weighted_round_robin;
+    struct {
+        bool asked; /* a call waits for it */
+    } ring_hash;
+} tern__lb_own;
+
+/* A server as the balancer knows it. All of it is kept when the list changes and the server
+ * stays. */
 typedef struct tern__lb_endpoint {
     char *name, *hash_key; /* our copies; the latter may be NULL */
     uint32_t weight;
     tern__lb_state state; /* as it was reported */
     bool failed;        /* since it was READY last: while it connects again, it counts as failed */
     bool ejected;       /* by outlier detection: it is as if it had failed */
+    bool left_out;      /* by subsetting (A68): it is as if it were not on the list */
     uint32_t in_flight; /* calls that were started and have not ended */
+    tern__outlier_record record;
+    tern__lb_own own;
 } tern__lb_endpoint;
 
 /* What a call brings along. */
@@ -46,7 +69,7 @@ typedef struct tern__lb_request {
     int64_t now;     /* ns */
     uint64_t random; /* drawn for this pick */
     bool has_hash;
-    uint64_t hash; /* of what ring_hash is to look at */
+    uint64_t hash; /* tern__xxh64_of() of the values, joined by ",", of ring_hash's header (A76) */
 } tern__lb_request;
 
 /* How a call ended. */
@@ -56,6 +79,7 @@ typedef struct tern__lb_outcome {
     tern_code code;
     bool answered; /* by the server; else the code is of this side's making */
     bool has_load; /* an ORCA report came with the trailers (A51) */
+    /* rps_fractional, eps, and application_utilization or else cpu_utilization, as they came */
     double qps, eps, utilization;
 } tern__lb_outcome;
 
@@ -81,14 +105,20 @@ typedef struct tern__lb_policy {
     int (*update)(tern__balancer *b, const uint32_t *from, uint64_t random);
     /* Endpoint i is, or is not any more, among those that can be taken. NULL: nothing to do. */
     void (*changed)(tern__balancer *b, uint32_t i, int64_t now);
-    /* One that can be taken; there is one. */
+    /* Something was reported of endpoint i, or it was ejected or let in again. NULL: likewise. */
+    void (*reported)(tern__balancer *b, uint32_t i, int64_t now);
+    /* One that can be taken; there are at least two. NULL: there is `choose`. */
     uint32_t (*pick)(tern__balancer *b, const tern__lb_request *r);
+    /* Instead of `pick`: decides whatever the states are. */
+    tern__lb_verdict (*choose)(tern__balancer *b, const tern__lb_request *r, uint32_t *ret);
     /* A call to endpoint i has ended. NULL: nothing to learn. */
     void (*ended)(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
+    /* A load report came outside of calls. NULL: of no use. */
+    void (*loaded)(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
     /* Whether endpoint i, which is IDLE, is to be connected. NULL: always. */
     bool (*wants)(const tern__balancer *b, uint32_t i);
-    /* Does what is due; returns when to be asked again. NULL: never. */
-    int64_t (*tick)(tern__balancer *b, int64_t now);
+    /* The state of the whole. NULL: as tern__balancer_state() has it. */
+    tern__lb_state (*state)(const tern__balancer *b);
 } tern__lb_policy;
 
 struct tern__balancer {
@@ -99,11 +129,21 @@ struct tern__balancer {
     /* Those that can be taken (READY, not ejected), in no order, and where each is there. */
     uint32_t *ready, *place; /* place[i]: TERN__LB_NONE when it is not */
     uint32_t n_ready;
+
+    bool stirred; /* a pick has made tern__balancer_wants() true: look, and set it to false */
+
+    /* What is around the policy: */
+    uint32_t subset_size; /* 0: the whole list (A68) */
+    bool seeded;
+    uint64_t subset_seed;
+    bool detects;
+    tern__outlier outlier; /* A50 */
 };
 
-/* An empty list, with the policy of the config. 0, -ENOMEM, or -ENOTSUP: pick_first, which is no
- * balancer's affair but a subchannel's, or a policy that there is not. tern__balancer_deinit() is
- * fine in any case. */
+/* An empty list, with the policy of the config and what is around it (outlier_detection,
+ * random_subsetting), of which nothing is kept. 0, -ENOMEM, or -ENOTSUP: tern__lb_leaf() of it is
+ * pick_first, which is no balancer's affair but a subchannel's. tern__balancer_deinit() is fine in
+ * any case. */
 int tern__balancer_init(tern__balancer *b, const tern__lb_config *config);
 void tern__balancer_deinit(tern__balancer *b);
 
@@ -118,15 +158,20 @@ int tern__balancer_update(tern__balancer *b, const tern__lb_address *list, uint3
 void tern__balancer_report(tern__balancer *b, uint32_t i, tern__lb_state state, int64_t now);
 /* Outlier detection takes endpoint i out, and lets it in again. */
 void tern__balancer_eject(tern__balancer *b, uint32_t i, bool ejected, int64_t now);
-/* Whether endpoint i is to be connected now. */
+/* Whether endpoint i is to be connected now. Changes with reports, updates, and, for ring_hash,
+ * with picks: see `stirred`. One that has failed is connected again after its backoff without
+ * asking. */
 bool tern__balancer_wants(const tern__balancer *b, uint32_t i);
 /* Of the whole: READY if any can be taken, else CONNECTING, IDLE, TRANSIENT_FAILURE, in this
- * order. An empty list has failed. */
+ * order (ring_hash: A42). An empty list has failed. */
 tern__lb_state tern__balancer_state(const tern__balancer *b);
 
 /* PICKED: *ret, on which a call has been started: tern__balancer_ended() is due. */
 tern__lb_verdict tern__balancer_pick(tern__balancer *b, const tern__lb_request *r, uint32_t *ret);
 void tern__balancer_ended(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
+/* A load report that came outside of calls (A51), for weighted_round_robin that asked for those
+ * (enable_oob_load_report): of `o`, now and the report are looked at. */
+void tern__balancer_loaded(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
 /* Does what is due and says when to call again; TERN__TIME_NEVER: not needed. ns */
 int64_t tern__balancer_tick(tern__balancer *b, int64_t now);
 
@@ -134,6 +179,13 @@ int64_t tern__balancer_tick(tern__balancer *b, int64_t now);
 static inline bool tern__balancer_usable(const tern__balancer *b, uint32_t i)
 {
     return b->place[i] != TERN__LB_NONE;
+}
+
+/* The state of endpoint i as policies see it: one that has failed stays so until it is READY. */
+static inline tern__lb_state tern__balancer_seen(const tern__balancer *b, uint32_t i)
+{
+    const tern__lb_endpoint *e = &b->at[i];
+    return e->failed || e->ejected ? TERN__LB_TRANSIENT_FAILURE : e->state;
 }
 
 #endif

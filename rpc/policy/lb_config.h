@@ -5,6 +5,7 @@
 #define TERN__POLICY_LB_CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef enum tern__lb_kind {
@@ -14,7 +15,8 @@ typedef enum tern__lb_kind {
     TERN__LB_WEIGHTED_ROUND_ROBIN,
     TERN__LB_RING_HASH,
     TERN__LB_PEAK_EWMA,
-    TERN__LB_OUTLIER_DETECTION
+    TERN__LB_OUTLIER_DETECTION,
+    TERN__LB_RANDOM_SUBSETTING
 } tern__lb_kind;
 
 /* A62. */
@@ -71,6 +73,12 @@ typedef struct tern__lb_outlier_detection {
     const tern__lb_config *child; /* never NULL */
 } tern__lb_outlier_detection;
 
+/* A68. */
+typedef struct tern__lb_random_subsetting {
+    uint32_t subset_size;         /* at least 1 */
+    const tern__lb_config *child; /* never NULL */
+} tern__lb_random_subsetting;
+
 struct tern__lb_config {
     tern__lb_kind kind;
     union {
@@ -80,7 +88,25 @@ struct tern__lb_config {
         tern__lb_ring_hash ring_hash;
         tern__lb_peak_ewma peak_ewma;
         tern__lb_outlier_detection outlier_detection;
+        tern__lb_random_subsetting random_subsetting;
     };
 };
+
+/* What a policy that only wraps another wraps; NULL: it chooses itself. */
+static inline const tern__lb_config *tern__lb_child(const tern__lb_config *c)
+{
+    return c->kind == TERN__LB_OUTLIER_DETECTION   ? c->outlier_detection.child
+           : c->kind == TERN__LB_RANDOM_SUBSETTING ? c->random_subsetting.child
+                                                   : NULL;
+}
+
+/* The policy that chooses, within whatever wraps it. If it is pick_first, what wraps it means
+ * nothing to it: outlier detection does not work there (A61), nor does a subset. */
+static inline const tern__lb_config *tern__lb_leaf(const tern__lb_config *c)
+{
+    for (const tern__lb_config *child; (child = tern__lb_child(c)) != NULL;)
+        c = child;
+    return c;
+}
 
 #endif

@@ -40,7 +40,7 @@ static uint32_t pick(tern__balancer *b, const tern__lb_request *r)
     return i;
 }
 
-const tern__lb_policy tern__lb_round_robin = {
+const tern__lb_policy tern__lb_round_robin_policy = {
     .name = "round_robin",
     .init = init,
     .deinit = deinit,

@@ -4,6 +4,6 @@
 
 #include "policy/balancer.h"
 
-extern const tern__lb_policy tern__lb_round_robin;
+extern const tern__lb_policy tern__lb_round_robin_policy;
 
 #endif

@@ -144,6 +144,24 @@ static void read_ejection(lb_reader *l, tern__json *outlier, const char *key,
     tern__json_leave(l->r, before);
 }
 
+/* The policy that `kind` wraps; NULL: there was a fault. Wrapped in itself, it would not be clear
+ * whose settings hold. */
+static const tern__lb_config *read_child(lb_reader *l, tern__json *o, tern__lb_kind kind)
+{
+    tern__json *list = tern__json_array_of(l->r, o, "childPolicy");
+    if (!list) {
+        tern__json_fault(l->r, "childPolicy", "is missing, and required");
+        return NULL;
+    }
+    size_t before = tern__json_enter(l->r, "childPolicy");
+    const tern__lb_config *child = read_list(l, list);
+    tern__json_leave(l->r, before);
+    for (const tern__lb_config *c = child; c; c = tern__lb_child(c))
+        if (c->kind == kind)
+            tern__json_fault(l->r, "childPolicy", "must not hold the policy that it is in");
+    return child;
+}
+
 static void read_outlier_detection(lb_reader *l, tern__json *o, tern__lb_config *ret)
 {
     tern__lb_outlier_detection *d = &ret->outlier_detection;
@@ -157,14 +175,16 @@ static void read_outlier_detection(lb_reader *l, tern__json *o, tern__lb_config 
     d->failure_percentage = (tern__lb_ejection){ false, 85, 100, 5, 50 };
     read_ejection(l, o, "successRateEjection", "stdevFactor", &d->success_rate);
     read_ejection(l, o, "failurePercentageEjection", "threshold", &d->failure_percentage);
-    tern__json *child = tern__json_array_of(l->r, o, "childPolicy");
-    if (!child) {
-        tern__json_fault(l->r, "childPolicy", "is missing, and required");
-        return;
-    }
-    size_t before = tern__json_enter(l->r, "childPolicy");
-    d->child = read_list(l, child);
-    tern__json_leave(l->r, before);
+    d->child = read_child(l, o, TERN__LB_OUTLIER_DETECTION);
+}
+
+static void read_random_subsetting(lb_reader *l, tern__json *o, tern__lb_config *ret)
+{
+    const tern__json_bounds size = { .max = UINT32_MAX };
+    ret->random_subsetting.subset_size = read_u32(l, o, "subsetSize", size);
+    if (ret->random_subsetting.subset_size == 0)
+        tern__json_fault(l->r, "subsetSize", "is required, and must be at least 1");
+    ret->random_subsetting.child = read_child(l, o, TERN__LB_RANDOM_SUBSETTING);
 }
 
 /* --- choosing --------------------------------------------------------------------------------- */
@@ -182,6 +202,7 @@ static const struct policy {
     { "ring_hash_experimental", TERN__LB_RING_HASH, true, read_ring_hash },
     { "tern_peak_ewma", TERN__LB_PEAK_EWMA, true, read_peak_ewma },
     { "outlier_detection_experimental", TERN__LB_OUTLIER_DETECTION, false, read_outlier_detection },
+    { "random_subsetting_experimental", TERN__LB_RANDOM_SUBSETTING, false, read_random_subsetting },
 };
 #define N_POLICIES (sizeof policies / sizeof *policies)
 

@@ -237,6 +237,31 @@ static void outlier_detection(void **state)
            "childPolicy[0].least_request_experimental.choiceCount: must be above 1, is 0");
 }
 
+static void random_subsetting(void **state)
+{
+    (void)state;
+    const char *name = "random_subsetting_experimental";
+    const tern__lb_random_subsetting *r = &lb(name, "\"subsetSize\": 5, " CHILD)->random_subsetting;
+    assert_int_equal(c->lb->kind, TERN__LB_RANDOM_SUBSETTING);
+    assert_int_equal(r->subset_size, 5);
+    assert_int_equal(r->child->kind, TERN__LB_ROUND_ROBIN);
+    assert_ptr_equal(tern__lb_leaf(c->lb), r->child);
+    bad_lb(name, CHILD, "subsetSize: is required, and must be at least 1");
+    bad_lb(name, "\"subsetSize\": 0, " CHILD, "subsetSize: is required, and must be at least 1");
+    bad_lb(name, "\"subsetSize\": 5", "childPolicy: is missing, and required");
+    bad_lb(name, "\"subsetSize\": 5, \"childPolicy\": [{\"x\": {}}]",
+           "childPolicy: none of its policies is known to this client");
+    /* Within each other, but not within themselves. */
+    lb(name,
+       "\"subsetSize\": 5, \"childPolicy\": [{\"outlier_detection_experimental\": {" CHILD "}}]");
+    assert_int_equal(tern__lb_leaf(c->lb)->kind, TERN__LB_ROUND_ROBIN);
+    bad_lb(name,
+           "\"subsetSize\": 5, \"childPolicy\": [{\"outlier_detection_experimental\": "
+           "{\"childPolicy\": [{\"random_subsetting_experimental\": {\"subsetSize\": 1, " CHILD
+           "}}]}}]",
+           "childPolicy: must not hold the policy that it is in");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +273,7 @@ int main(void)
         cmocka_unit_test_teardown(ring_hash, done),
         cmocka_unit_test_teardown(peak_ewma, done),
         cmocka_unit_test_teardown(outlier_detection, done),
+        cmocka_unit_test_teardown(random_subsetting, done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
