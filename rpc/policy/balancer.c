@@ -6,12 +6,14 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "policy/least_request.h"
 #include "policy/round_robin.h"
 #include "policy/subset.h"
 
 /* By kind. pick_first is none of them: a subchannel with all the addresses does that. */
 static const tern__lb_policy *const policies[] = {
     [TERN__LB_ROUND_ROBIN] = &tern__lb_round_robin_policy,
+    [TERN__LB_LEAST_REQUEST] = &tern__lb_least_request_policy,
 };
 
 int tern__balancer_init(tern__balancer *b, const tern__lb_config *config)
