@@ -7,6 +7,7 @@
 
 #include "base/time.h"
 #include "policy/least_request.h"
+#include "policy/peak_ewma.h"
 #include "policy/round_robin.h"
 #include "policy/subset.h"
 
@@ -14,6 +15,7 @@
 static const tern__lb_policy *const policies[] = {
     [TERN__LB_ROUND_ROBIN] = &tern__lb_round_robin_policy,
     [TERN__LB_LEAST_REQUEST] = &tern__lb_least_request_policy,
+    [TERN__LB_PEAK_EWMA] = &tern__lb_peak_ewma_policy,
 };
 
 int tern__balancer_init(tern__balancer *b, const tern__lb_config *config)
