@@ -10,11 +10,13 @@
 #include "policy/peak_ewma.h"
 #include "policy/round_robin.h"
 #include "policy/subset.h"
+#include "policy/weighted_round_robin.h"
 
 /* By kind. pick_first is none of them: a subchannel with all the addresses does that. */
 static const tern__lb_policy *const policies[] = {
     [TERN__LB_ROUND_ROBIN] = &tern__lb_round_robin_policy,
     [TERN__LB_LEAST_REQUEST] = &tern__lb_least_request_policy,
+    [TERN__LB_WEIGHTED_ROUND_ROBIN] = &tern__lb_weighted_round_robin_policy,
     [TERN__LB_PEAK_EWMA] = &tern__lb_peak_ewma_policy,
 };
 
