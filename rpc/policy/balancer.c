@@ -8,6 +8,7 @@
 #include "base/time.h"
 #include "policy/least_request.h"
 #include "policy/peak_ewma.h"
+#include "policy/ring_hash.h"
 #include "policy/round_robin.h"
 #include "policy/subset.h"
 #include "policy/weighted_round_robin.h"
@@ -17,6 +18,7 @@ static const tern__lb_policy *const policies[] = {
     [TERN__LB_ROUND_ROBIN] = &tern__lb_round_robin_policy,
     [TERN__LB_LEAST_REQUEST] = &tern__lb_least_request_policy,
     [TERN__LB_WEIGHTED_ROUND_ROBIN] = &tern__lb_weighted_round_robin_policy,
+    [TERN__LB_RING_HASH] = &tern__lb_ring_hash_policy,
     [TERN__LB_PEAK_EWMA] = &tern__lb_peak_ewma_policy,
 };
 
