@@ -236,7 +236,7 @@ static tern_code spread(tern_channel *ch, tern_status *reterr)
     if (code != TERN_OK)
         return code;
     int rv = 0;
-    if (config->lb && config->lb->kind != TERN__LB_PICK_FIRST)
+    if (config->lb && tern__lb_leaf(config->lb)->kind != TERN__LB_PICK_FIRST)
         rv = tern__cluster_new(ch, config->lb, &sub, &ch->cluster);
     tern__service_config_unref(config);
     return rv == -ENOMEM ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,

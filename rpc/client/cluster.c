@@ -67,6 +67,15 @@ static int64_t look(tern__cluster *c, int64_t now)
     return next;
 }
 
+/* Has it done soon. A leaf: under any lock. */
+static void post(tern__cluster *c)
+{
+    pthread_mutex_lock(&c->end_lock);
+    if (c->loop && !c->closed)
+        tern__reactor_post(c->loop, &c->op);
+    pthread_mutex_unlock(&c->end_lock);
+}
+
 /* A connection that is there, as the balancer chooses. */
 static tern__lb_verdict take(tern__cluster *c, tern__transport **ret)
 {
@@ -76,6 +85,10 @@ static tern__lb_verdict take(tern__cluster *c, tern__transport **ret)
         const tern__lb_request r = { .now = tern__clock_coarse(),
                                      .random = tern__rng_next(&c->rng) };
         tern__lb_verdict v = tern__balancer_pick(&c->balancer, &r, &i);
+        if (c->balancer.stirred) {
+            c->balancer.stirred = false;
+            post(c); /* to connect what the pick asks for, though it may have found another */
+        }
         if (v == TERN__LB_FAIL && c->balancer.n == 0 && c->resolver.target && !c->resolver.answered)
             v = TERN__LB_QUEUE; /* nobody knows the servers yet */
         if (v != TERN__LB_PICKED)
@@ -85,8 +98,7 @@ static tern__lb_verdict take(tern__cluster *c, tern__transport **ret)
             tern__count_call(&ep->calls, r.now);
             return v;
         }
-        const tern__lb_outcome none = { .now = r.now, .code = TERN_UNAVAILABLE };
-        tern__balancer_ended(&c->balancer, i, &none);
+        tern__balancer_undo(&c->balancer, i);
         report(c, ep, TERN__LB_IDLE, r.now);
     }
 }
@@ -149,15 +161,6 @@ static void run(tern__op *op)
     }
     tern__reactor_forget(c->loop, op);
     tern__cluster_unref(c);
-}
-
-/* Has it done soon. A leaf: under any lock. */
-static void post(tern__cluster *c)
-{
-    pthread_mutex_lock(&c->end_lock);
-    if (c->loop && !c->closed)
-        tern__reactor_post(c->loop, &c->op);
-    pthread_mutex_unlock(&c->end_lock);
 }
 
 void tern__cluster_connected(tern__endpoint *ep)

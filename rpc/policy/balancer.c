@@ -263,6 +263,11 @@ void tern__balancer_ended(tern__balancer *b, uint32_t i, const tern__lb_outcome 
         b->policy->ended(b, i, o);
 }
 
+void tern__balancer_undo(tern__balancer *b, uint32_t i)
+{
+    b->at[i].in_flight--;
+}
+
 void tern__balancer_loaded(tern__balancer *b, uint32_t i, const tern__lb_outcome *o)
 {
     if (b->policy->loaded)

@@ -166,9 +166,11 @@ bool tern__balancer_wants(const tern__balancer *b, uint32_t i);
  * order (ring_hash: A42). An empty list has failed. */
 tern__lb_state tern__balancer_state(const tern__balancer *b);
 
-/* PICKED: *ret, on which a call has been started: tern__balancer_ended() is due. */
+/* PICKED: *ret, on which a call has been started: tern__balancer_ended() is due, or, when nothing
+ * came of the pick (its connection had just gone), tern__balancer_undo(). */
 tern__lb_verdict tern__balancer_pick(tern__balancer *b, const tern__lb_request *r, uint32_t *ret);
 void tern__balancer_ended(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);
+void tern__balancer_undo(tern__balancer *b, uint32_t i);
 /* A load report that came outside of calls (A51), for weighted_round_robin that asked for those
  * (enable_oob_load_report): of `o`, now and the report are looked at. */
 void tern__balancer_loaded(tern__balancer *b, uint32_t i, const tern__lb_outcome *o);

@@ -343,6 +343,31 @@ static void test_policies(void **state)
     tern_channel_free(of);
 }
 
+/* Each policy with real servers: no call fails while one server goes, all get some, it gets some
+ * again when it is back, and nobody is left out for ever. */
+static void test_every_policy(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "least_request_experimental", "tern_peak_ewma",
+                                         "weighted_round_robin", "ring_hash_experimental" };
+    for (size_t p = 0; p < sizeof names / sizeof *names; p++) {
+        tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+        opts.load_balancing = names[p];
+        opts.reconnect_backoff_ms = opts.reconnect_backoff_ms_max = 20;
+        opts.breaker.disabled = true;
+        tern_channel *of = probe_channel_with(target, &opts);
+        reach(of, 7);
+        stop(1);
+        for (unsigned i = 0; i < 40; i++)
+            if (probe_echo(of, NULL, "hello", &st) != TERN_OK)
+                fail_msg("%s, call %u: %s", names[p], i, st.message);
+        start_again(1);
+        reach(of, 7);
+        nothing_in_flight(of);
+        tern_channel_free(of);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +380,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_new_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_policy, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

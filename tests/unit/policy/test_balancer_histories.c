@@ -107,6 +107,10 @@ static void end_a_call(void)
     if (model[s].in_flight == 0)
         return;
     model[s].in_flight--;
+    if (tern__rng_below(&rng, 10) == 0) {
+        tern__balancer_undo(&lb, i);
+        return;
+    }
     const tern__lb_outcome o = {
         .now = now,
         .latency = (int64_t)tern__rng_below(&rng, 1000000),
