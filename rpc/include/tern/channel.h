@@ -92,8 +92,9 @@ typedef struct tern_channel_options {
     uint32_t connect_stagger_ms;       /* from one address to the next; 250, within 100 to 2,000 */
     uint32_t connections_max;          /* connections to the server, made when all streams that it
                                           permits on the others are taken (A105); 1, at most 10 */
-    /* How calls are spread over the addresses of the target: "round_robin". NULL or "pick_first":
-     * all of them go to the first address that answers. */
+    /* How calls are spread over the addresses of the target: "round_robin", "tern_peak_ewma" or
+     * another policy of docs/load-balancing.md. NULL or "pick_first": all of them go to the first
+     * address that answers. */
     const char *load_balancing;
     uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
     tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
