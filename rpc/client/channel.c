@@ -216,25 +216,35 @@ static tern_code no_policy(const tern_channel *ch, tern_status *reterr)
                            ch->opt.load_balancing);
 }
 
-/* Several servers, if the program wants its calls spread. The name of the policy becomes the
- * config that a service would give, so that its defaults are those. */
-static tern_code spread(tern_channel *ch, tern_status *reterr)
+/* What the policy of that name does by itself. *ret: a reference. */
+static tern_code named_policy(const tern_channel *ch, tern__service_config **ret,
+                              tern_status *reterr)
 {
     char json[128];
-    tern__service_config *config;
-    const tern__subchannel_options sub = subchannel_options(ch);
-    if (!ch->opt.load_balancing)
-        return TERN_OK;
     int n = snprintf(json, sizeof json, "{\"loadBalancingConfig\":[{\"%s\":{}}]}",
                      ch->opt.load_balancing);
     size_t good = strspn(ch->opt.load_balancing, POLICY_NAME_CHARS);
     tern_code code = TERN_INVALID_ARGUMENT;
     if (n < (int)sizeof json && good == strlen(ch->opt.load_balancing))
-        code = tern__service_config_parse(json, (size_t)n, &config, reterr);
-    if (code == TERN_INVALID_ARGUMENT)
-        return no_policy(ch, reterr);
-    if (code != TERN_OK)
-        return code;
+        code = tern__service_config_parse(json, (size_t)n, ret, reterr);
+    return code == TERN_INVALID_ARGUMENT ? no_policy(ch, reterr) : code;
+}
+
+/* Several servers, if the program or the service wants calls spread. */
+static tern_code spread(tern_channel *ch, tern_status *reterr)
+{
+    const tern__subchannel_options sub = subchannel_options(ch);
+    tern__config *given = atomic_load(&ch->config);
+    tern__service_config *config;
+    if (ch->opt.load_balancing) {
+        tern_code code = named_policy(ch, &config, reterr);
+        if (code != TERN_OK)
+            return code;
+    } else if (given) {
+        config = tern__service_config_ref(given->parsed);
+    } else {
+        return TERN_OK;
+    }
     int rv = 0;
     if (config->lb && tern__lb_leaf(config->lb)->kind != TERN__LB_PICK_FIRST)
         rv = tern__cluster_new(ch, config->lb, &sub, &ch->cluster);
