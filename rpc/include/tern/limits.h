@@ -323,6 +323,51 @@
 #ifndef TERN_LIMIT_HANDLERS_WAITING
 #define TERN_LIMIT_HANDLERS_WAITING 4096u
 #endif
+/* Calls that wait for a place under a limit on handlers (queue_calls_max), and how long at most, ms:
+ * UNAVAILABLE. (Tern's own: at 5 ms of patience a second's worth of calls is plenty.) */
+#ifndef TERN_LIMIT_QUEUE_CALLS
+#define TERN_LIMIT_QUEUE_CALLS 1024u
+#endif
+#ifndef TERN_LIMIT_QUEUE_MS
+#define TERN_LIMIT_QUEUE_MS 1000u
+#endif
+/* Such a queue stands when its oldest call has waited longer than the target throughout an
+ * interval, ms: UNAVAILABLE for those that waited for twice the target. (RFC 8289; Facebook's "Fail
+ * at Scale": 5 and 100.) */
+#ifndef TERN_LIMIT_CODEL_TARGET_MS
+#define TERN_LIMIT_CODEL_TARGET_MS 5u
+#endif
+#ifndef TERN_LIMIT_CODEL_INTERVAL_MS
+#define TERN_LIMIT_CODEL_INTERVAL_MS 100u
+#endif
+/* Adaptive limit on running handlers: where it begins, and its bounds. (Netflix's
+ * concurrency-limits: 20, 1; its 200 with room for loops that answer later.) */
+#ifndef TERN_LIMIT_ADAPTIVE_INITIAL
+#define TERN_LIMIT_ADAPTIVE_INITIAL 20u
+#endif
+#ifndef TERN_LIMIT_ADAPTIVE_MIN
+#define TERN_LIMIT_ADAPTIVE_MIN 1u
+#endif
+#ifndef TERN_LIMIT_ADAPTIVE_MAX
+#define TERN_LIMIT_ADAPTIVE_MAX 1024u
+#endif
+/* Share of the limits on running handlers that calls of low priority get, percent. (Tern's own.) */
+#ifndef TERN_LIMIT_LOW_PRIORITY_PERCENT
+#define TERN_LIMIT_LOW_PRIORITY_PERCENT 75u
+#endif
+/* What a refused client is told to wait before it comes back, ms, and the spread of it, percent
+ * either way. (Tern's own: about the interval above, apart enough to come one by one.) */
+#ifndef TERN_LIMIT_RETRY_PUSHBACK_MS
+#define TERN_LIMIT_RETRY_PUSHBACK_MS 100u
+#endif
+#ifndef TERN_LIMIT_RETRY_PUSHBACK_JITTER_PERCENT
+#define TERN_LIMIT_RETRY_PUSHBACK_JITTER_PERCENT 50u
+#endif
+/* The shortest time that a method's handler took is remembered so long, ms, up to twice: calls that
+ * have less left than that are dropped: DEADLINE_EXCEEDED. (Tern's own.) */
+#ifndef TERN_LIMIT_SERVICE_TIME_MS
+#define TERN_LIMIT_SERVICE_TIME_MS 1000u
+#endif
 /* From accept to the client's SETTINGS, ms: closed. (h2o: 10 s.) */
 #ifndef TERN_LIMIT_HANDSHAKE_MS
 #define TERN_LIMIT_HANDSHAKE_MS 10000u

@@ -17,12 +17,11 @@
 #include <tern/interceptor.h>
 #include <tern/metadata.h>
 #include <tern/method.h>
+#include <tern/overload.h>
 #include <tern/status.h>
 #include <tern/tls.h>
 
 TERN_BEGIN_DECLS
-
-typedef struct tern_server tern_server;
 
 /* Where handlers of a service run. */
 typedef enum tern_execution {
@@ -68,6 +67,12 @@ typedef struct tern_server_options {
     bool permit_keepalive_without_calls; /* or else, without calls, 2 hours */
     const tern_interceptor *interceptors; /* around every handler, in order; copied */
     size_t n_interceptors;                /* at most TERN_LIMIT_INTERCEPTORS */
+    /* Overload (docs/overload.md). Beyond a limit UNAVAILABLE, with pushback. Calls of priority
+       CRITICAL, health's among them, are spared. */
+    uint32_t handlers_max;                /* handlers that run at once; no limit */
+    uint32_t handlers_per_connection_max; /* calls of one connection that run or wait for a place
+                                             under handlers_max; no limit */
+    tern_overload_options overload;       /* adaptive limit, queue, priorities; off */
 } tern_server_options;
 
 #define TERN_SERVER_OPTIONS_INIT { .size = sizeof(tern_server_options) }

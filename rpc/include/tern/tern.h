@@ -16,6 +16,7 @@
 #include <tern/log.h>
 #include <tern/metadata.h>
 #include <tern/method.h>
+#include <tern/overload.h>
 #include <tern/reflection.h>
 #include <tern/server.h>
 #include <tern/status.h>
