@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "h2/session.h"
 #include "io/context.h"
+#include "policy/gate.h"
 #include "wire/encoding.h"
 #include "wire/message.h"
 #include "wire/metadata.h"
@@ -28,6 +29,7 @@ typedef struct tern__server_method {
     tern_raw_handler handler;
     void *self;
     tern_execution execution;
+    tern__gate_method gate; /* its limit and priority; with the gate's lock once started */
 } tern__server_method;
 
 /* Bits of tern_server_call.deferral: who has come through (tern_server_call_defer). */
@@ -47,10 +49,12 @@ struct tern_server_call {
     bool answered;             /* (loop) a response was submitted */
     bool counted;              /* (loop) among the calls begun, its end is not counted yet */
     bool rejected;             /* (loop) answered before its request was complete: drop the rest */
+    uint8_t gated;             /* (loop) see overload.h; 0: the gate does not know it */
+    tern__gate_item gate;      /* with the gate's lock, once it knows the call */
     struct tern_server_call *next_done; /* in the loop's stack of completed calls */
     struct tern__server_stream *stream; /* NULL: unary, or not dispatched yet */
 
-    const tern__server_method *method;
+    tern__server_method *method;
     tern_context context;
     tern__arena arena;
     tern_metadata metadata;    /* of the request */

@@ -16,6 +16,7 @@
 #include "io/tls.h"
 #include "server/handshake.h"
 #include "server/loop.h"
+#include "server/overload.h"
 #include "server/server.h"
 #include "server/stream.h"
 
@@ -95,6 +96,8 @@ static void call_detach(tern_server_call *call)
         tern__lifetime_rest(call->conn);
     call->h2.id = 0;
     tern__call_counted(call, false);
+    if (call->gated && !call->running)
+        tern__overload_gone(call);
     /* The context first: who returns from a wait finds the reason in it. */
     if (call->running)
         tern_context_cancel(&call->context);
@@ -118,6 +121,8 @@ void tern__conn_complete(tern_server_call *call)
     }
     call->running = false;
     call->loop->n_running--;
+    if (call->gated)
+        tern__overload_end(call);
     if (call->stream) {
         tern__server_stream_count(call);
         tern__loop_service(call->loop); /* it must not be among the posted ones any more */
@@ -149,10 +154,16 @@ void tern__call_break(tern_server_call *call, tern_code code, const char *why)
     if (call->stream)
         tern__server_stream_stop(call);
     unqueue(call);
+    if (call->gated && !call->running)
+        tern__overload_gone(call);
 }
 
 void tern__call_expired(tern_server_call *call)
 {
+    if (call->gated == TERN__GATED_WAITS) {
+        tern__overload_expired(call);
+        return;
+    }
     if (call->answered && call->stream && !call->running) {
         /* The client knows by its own clock: it does not take the rest. */
         tern__h2_reset(call->conn->h2, &call->h2, TERN__H2_CANCEL);

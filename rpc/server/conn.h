@@ -25,6 +25,7 @@ typedef struct tern__conn {
     tern__list dirty_node; /* in the loop's list of connections with something to write */
     tern__list calls;
     uint32_t n_calls;
+    uint32_t n_gated;      /* of them: run or wait, as far as the gate counts (overload.h) */
     tern__heap_node timer; /* see lifetime.h */
     tern__lifetime lifetime;
     bool encodings_told;   /* an answer has said what this server accepts */
@@ -86,6 +87,9 @@ void tern__respond(tern_server_call *call);
 const char *tern__respond_make_head(tern_server_call *call);
 int tern__respond_begin(tern_server_call *call);
 void tern__respond_status(tern_server_call *call, tern_code code, const char *message);
+/* The same with grpc-retry-pushback-ms (gRFC A6). */
+void tern__respond_pushback(tern_server_call *call, tern_code code, const char *message,
+                            const char *pushback_ms);
 void tern__respond_http(tern_server_call *call, const char *status);
 
 #endif

@@ -325,8 +325,8 @@ bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
         tern__list_append(&l->unarmed, &call->node);
     if (call->stream) {
         tern__exec *e = &l->server->exec;
-        if (atomic_fetch_add(&e->n_streams, 1) >= e->streams_max &&
-            !resumed) {
+        if (atomic_fetch_add(&e->n_streams, 1) >= e->streams_max && !resumed &&
+            call->method->gate.priority != TERN_PRIORITY_CRITICAL) {
             atomic_fetch_sub(&e->n_streams, 1);
             refuse(call, "too many streams are being served (handler_threads_max)");
             return true;

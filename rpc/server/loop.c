@@ -17,6 +17,7 @@
 #include "io/clock.h"
 #include "io/random.h"
 #include "io/socket.h"
+#include "server/overload.h"
 #include "server/stream.h"
 
 /* Handlers run between two looks at the connections that have answers to send. */
@@ -44,6 +45,7 @@ int tern__loop_init(tern__loop *l, tern_server *srv)
     tern__list_init(&l->dirty);
     tern__list_init(&l->ready);
     tern__list_init(&l->unarmed);
+    tern__list_init(&l->decided);
     pthread_mutex_init(&l->inbox_lock, NULL);
     tern__rng_seed(&l->rng, tern__random_seed());
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -81,6 +83,8 @@ void tern__loop_ready(tern__loop *l, tern_server_call *call)
 {
     tern__list_remove(&call->node); /* from unarmed: dispatch puts it there again */
     call->queued = true;
+    if (!call->gated)
+        call->gate.arrived = l->now;
     tern__list_append(&l->ready, &call->node);
 }
 
@@ -265,6 +269,8 @@ static bool run_ready(tern__loop *l)
             return true;
         tern_server_call *call = TERN__CONTAINER(node, tern_server_call, node);
         call->queued = false;
+        if (l->server->overload && !call->gated && !tern__overload_pass(l, call))
+            continue;
         if (!tern__exec_dispatch(l, call))
             return false;
     }
@@ -362,8 +368,11 @@ static void wait_for_events(tern__loop *l, int64_t now)
 /* What other threads have left here. */
 static void take_posted(tern__loop *l)
 {
-    if (atomic_exchange(&l->poked, false))
+    if (atomic_exchange(&l->poked, false)) {
         take_inbox(l);
+        if (l->server->overload)
+            tern__overload_take(l);
+    }
     if (atomic_load_explicit(&l->posted, memory_order_relaxed) ||
         atomic_load_explicit(&l->done, memory_order_relaxed))
         l->now = tern__clock_coarse();

@@ -32,6 +32,7 @@ typedef struct tern__loop {
     tern__list conns, dirty;
     tern__list ready;   /* calls to run */
     tern__list unarmed; /* calls with a deadline that is not in the heap yet */
+    tern__list decided; /* calls that come back from the gate; with its lock */
     uint32_t n_conns;
     tern__call_counters *calls; /* the server's for this loop */
     int64_t now;        /* a moment ago, for what is only shown; ns */

@@ -118,9 +118,10 @@ static void end_stream(tern_server_call *call, tern_code code, const char *messa
 }
 
 /* An answer that does not come from the handler; the arena may be in use by it. */
-void tern__respond_status(tern_server_call *call, tern_code code, const char *message)
+void tern__respond_pushback(tern_server_call *call, tern_code code, const char *message,
+                            const char *pushback_ms)
 {
-    tern__h2_field fields[5];
+    tern__h2_field fields[6];
     char encoded[ENCODED_MESSAGE_MAX];
     uint32_t n = 0;
     if (!call->conn || call->answered)
@@ -135,7 +136,15 @@ void tern__respond_status(tern_server_call *call, tern_code code, const char *me
     if (code == TERN_UNIMPLEMENTED)
         fields[n++] = field_accept;
     n = add_status(fields, n, code, message, encoded, sizeof encoded);
+    if (pushback_ms)
+        fields[n++] = (tern__h2_field){ "grpc-retry-pushback-ms", pushback_ms, 22,
+                                        (uint32_t)strlen(pushback_ms), false };
     submit(call, &(tern__h2_response){ .headers = fields, .n_headers = n });
+}
+
+void tern__respond_status(tern_server_call *call, tern_code code, const char *message)
+{
+    tern__respond_pushback(call, code, message, NULL);
 }
 
 /* To a client that does not speak gRPC, perhaps a browser. */

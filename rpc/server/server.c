@@ -18,7 +18,11 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "server/loop.h"
+#include "server/overload.h"
 #include "wire/path.h"
+
+/* Whatever serves it: a server that is full is to say that it is alive. */
+#define HEALTH_SERVICE "grpc.health.v1.Health"
 
 static uint32_t or_default(uint32_t value, uint32_t fallback) { return value ? value : fallback; }
 
@@ -55,6 +59,7 @@ static void fill_options(tern_server_options *o)
     o->max_connection_age_grace_ms = or_default(o->max_connection_age_grace_ms, TERN_NEVER_MS);
     o->permit_keepalive_time_ms =
         or_default(o->permit_keepalive_time_ms, TERN_LIMIT_PERMIT_KEEPALIVE_MS);
+    tern__overload_fill(o);
 }
 
 static tern_code check_options(const tern_server_options *opts, tern_status *reterr)
@@ -80,7 +85,7 @@ static tern_code check_options(const tern_server_options *opts, tern_status *ret
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "%zu interceptors are more than TERN_LIMIT_INTERCEPTORS (%u)",
                                opts->n_interceptors, TERN_LIMIT_INTERCEPTORS);
-    return TERN_OK;
+    return tern__overload_check(opts, reterr);
 }
 
 static bool copy_interceptors(tern_server *srv)
@@ -199,6 +204,7 @@ void tern_server_free(tern_server *srv)
         tern__socket_stop_listening(&srv->listeners[i].fd, &srv->listeners[i].address);
         tern_tls_server_unref(srv->listeners[i].tls);
     }
+    tern__overload_free(srv);
     free_owned(srv);
     free_map(&srv->methods);
     free_map(&srv->services);
@@ -256,7 +262,10 @@ tern_code tern_server_add_raw(tern_server *srv, const tern_method *method, tern_
     if (!m)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for %s",
                                method->path);
-    *m = (tern__server_method){ method, handler, self, service->execution };
+    *m = (tern__server_method){ method, handler, self, service->execution, { 0 } };
+    if (p.service_len == strlen(HEALTH_SERVICE) &&
+        memcmp(p.service, HEALTH_SERVICE, p.service_len) == 0)
+        m->gate.priority = TERN_PRIORITY_CRITICAL;
     int rv = tern__strmap_put(&srv->methods, method->path, strlen(method->path), m);
     if (rv == 0) {
         service->served = true;
@@ -358,8 +367,7 @@ tern_code tern_server_start(tern_server *srv, tern_status *reterr)
         return tern_status_set(reterr, TERN_FAILED_PRECONDITION, "the server runs already");
     tern__blocking_watch_forks();
     srv->loops = calloc(srv->opt.loops, sizeof *srv->loops);
-    if (!srv->loops)
-        rv = -ENOMEM;
+    rv = srv->loops ? tern__overload_start(srv) : -ENOMEM;
     while (!rv && srv->n_loops < srv->opt.loops)
         rv = tern__loop_init(&srv->loops[srv->n_loops++], srv);
     if (!rv)

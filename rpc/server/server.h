@@ -15,6 +15,7 @@
 #include "server/exec.h"
 
 struct tern__loop;
+struct tern__overload;
 
 /* Called once when a drain begins. */
 typedef struct tern__drain_hook {
@@ -41,6 +42,9 @@ struct tern_server {
     uint32_t n_hooks;
 
     struct tern__owned *owned; /* memory that goes with the server */
+
+    struct tern__overload *overload; /* NULL: no limits on handlers */
+    bool methods_limited;            /* some method has one of its own */
 
     struct tern__loop *loops;
     uint32_t n_loops;

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include <tern/overload.h>
+
 #include "base/list.h"
 #include "support/probe.h"
 
@@ -44,6 +46,8 @@ static void on_field(void *ctx, tern__h2_stream *h2s, const tern__h2_field *f)
         s->code = atoi(f->value);
     else if (!strcmp(f->name, "grpc-message"))
         keep(s->message, sizeof s->message, f);
+    else if (!strcmp(f->name, "grpc-retry-pushback-ms"))
+        keep(s->pushback, sizeof s->pushback, f);
     else if (!strcmp(f->name, "x-first"))
         keep(s->first, sizeof s->first, f);
     else if (!strcmp(f->name, "x-last"))
@@ -154,7 +158,7 @@ static void flush(h2peer *p)
 
 void h2peer_open(h2peer *p, h2peer_stream *s, const h2peer_request *r)
 {
-    tern__h2_field f[8];
+    tern__h2_field f[9];
     uint32_t n = 0;
     tern__buf_deinit(&s->data);
     memset(s, 0, sizeof *s);
@@ -171,6 +175,9 @@ void h2peer_open(h2peer *p, h2peer_stream *s, const h2peer_request *r)
     if (r->encoding)
         f[n++] = (tern__h2_field){ "grpc-encoding", r->encoding, 13,
                                    (uint32_t)strlen(r->encoding), false };
+    if (r->priority)
+        f[n++] = (tern__h2_field){ TERN_PRIORITY_KEY, r->priority, strlen(TERN_PRIORITY_KEY),
+                                   (uint32_t)strlen(r->priority), false };
     assert_int_equal(tern__h2_request(p->h2, &s->h2, f, n, NULL, 0, false), 0);
     flush(p);
 }

@@ -18,6 +18,7 @@ typedef struct h2peer_stream {
     uint32_t error;
     int http, code;     /* :status; grpc-status, -1: none */
     char message[512], first[64], last[64]; /* grpc-message as on the wire, x-first, x-last */
+    char pushback[24];  /* grpc-retry-pushback-ms */
     tern__buf data;     /* payload received */
     size_t withheld;    /* of it, what was not credited */
 } h2peer_stream;
@@ -38,9 +39,9 @@ void h2peer_connect_wide(h2peer *p, uint16_t port, uint32_t window_bytes);
 /* Closes without a word. Fine when closed already. */
 void h2peer_close(h2peer *p);
 
-/* Sends HEADERS; grpc-timeout and grpc-encoding unless NULL. The body follows. */
+/* Sends HEADERS; grpc-timeout, grpc-encoding and tern-priority unless NULL. The body follows. */
 typedef struct h2peer_request {
-    const char *path, *timeout, *encoding;
+    const char *path, *timeout, *encoding, *priority;
 } h2peer_request;
 void h2peer_open(h2peer *p, h2peer_stream *s, const h2peer_request *r);
 /* Gives bytes (borrowed until sent) to be sent as the windows allow, and sends what goes. */

@@ -1,0 +1,466 @@
+/* See overload.h and tern/overload.h. */
+#include "server/overload.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tern/limits.h>
+
+#include "base/time.h"
+#include "io/clock.h"
+#include "server/conn.h"
+#include "server/loop.h"
+#include "server/server.h"
+#include "server/stream.h"
+
+/* Channelz hears no more often of the beginning and end of overload: its trace has few places. */
+#define TELL_NS TERN__NS_PER_S
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+tern_code tern__overload_check(const tern_server_options *o, tern_status *reterr)
+{
+    const tern_overload_options *v = &o->overload;
+    uint32_t min = v->limit_min ? v->limit_min : TERN_LIMIT_ADAPTIVE_MIN;
+    uint32_t max = v->limit_max ? v->limit_max : TERN_LIMIT_ADAPTIVE_MAX;
+    if ((unsigned)v->adaptive > TERN_ADAPTIVE_GRADIENT)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "overload.adaptive is %d, which is no value of tern_adaptive_limit",
+                               (int)v->adaptive);
+    if (min > max || (v->limit_initial && (v->limit_initial < min || v->limit_initial > max)))
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "overload.limit_initial is %u, limit_min %u, limit_max %u: they "
+                               "must be min <= initial <= max",
+                               v->limit_initial, min, max);
+    if (v->latency_tolerance != 0 && !(v->latency_tolerance >= 1))
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "overload.latency_tolerance is %g, it must be at least 1",
+                               v->latency_tolerance);
+    if ((unsigned)v->client_priority_max > TERN_PRIORITY_HIGH)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "overload.client_priority_max is %d, at most TERN_PRIORITY_HIGH (%d) "
+                               "is possible",
+                               (int)v->client_priority_max, (int)TERN_PRIORITY_HIGH);
+    return TERN_OK;
+}
+
+static void fill(uint32_t *value, uint32_t fallback)
+{
+    if (!*value)
+        *value = fallback;
+}
+
+void tern__overload_fill(tern_server_options *o)
+{
+    tern_overload_options *v = &o->overload;
+    fill(&v->limit_min, TERN_LIMIT_ADAPTIVE_MIN);
+    fill(&v->limit_max, TERN_LIMIT_ADAPTIVE_MAX);
+    fill(&v->limit_initial, TERN_LIMIT_ADAPTIVE_INITIAL);
+    if (v->limit_initial > v->limit_max)
+        v->limit_initial = v->limit_max;
+    if (v->limit_initial < v->limit_min)
+        v->limit_initial = v->limit_min;
+    if (v->latency_tolerance == 0)
+        v->latency_tolerance = ((tern__concurrency_options)TERN__CONCURRENCY_DEFAULTS).tolerance;
+    if (v->adaptive)
+        fill(&v->queue_calls_max, TERN_LIMIT_QUEUE_CALLS);
+    if (v->queue_calls_max == TERN_NO_QUEUE)
+        v->queue_calls_max = 0;
+    fill(&v->queue_ms_max, TERN_LIMIT_QUEUE_MS);
+    fill(&v->codel_target_ms, TERN_LIMIT_CODEL_TARGET_MS);
+    fill(&v->codel_interval_ms, TERN_LIMIT_CODEL_INTERVAL_MS);
+    fill(&v->retry_pushback_ms, TERN_LIMIT_RETRY_PUSHBACK_MS);
+}
+
+static tern__gate_options gate_options(const tern_server_options *o)
+{
+    const tern_overload_options *v = &o->overload;
+    tern__concurrency_options limit = TERN__CONCURRENCY_DEFAULTS;
+    limit.kind = v->adaptive == TERN_ADAPTIVE_GRADIENT ? TERN__CONCURRENCY_GRADIENT
+                                                       : TERN__CONCURRENCY_AIMD;
+    limit.initial = v->limit_initial;
+    limit.min = v->limit_min;
+    limit.max = v->limit_max;
+    limit.latency_max = tern__ms_to_ns(v->latency_ms_max);
+    limit.tolerance = v->latency_tolerance;
+    return (tern__gate_options){
+        .running_max = o->handlers_max,
+        .adaptive = v->adaptive != TERN_ADAPTIVE_OFF,
+        .limit = limit,
+        .queue_max = v->queue_calls_max,
+        .codel = { .target = tern__ms_to_ns(v->codel_target_ms),
+                   .interval = tern__ms_to_ns(v->codel_interval_ms) },
+        .low_percent = TERN_LIMIT_LOW_PRIORITY_PERCENT,
+        .service_window = tern__ms_to_ns(TERN_LIMIT_SERVICE_TIME_MS),
+    };
+}
+
+int tern__overload_start(tern_server *srv)
+{
+    const tern_server_options *o = &srv->opt;
+    if (srv->overload || !(o->handlers_max || o->handlers_per_connection_max ||
+                           o->overload.adaptive || o->overload.queue_calls_max ||
+                           srv->methods_limited))
+        return 0;
+    srv->overload = calloc(1, sizeof *srv->overload);
+    if (!srv->overload)
+        return -ENOMEM;
+    const tern__gate_options opt = gate_options(o);
+    pthread_mutex_init(&srv->overload->lock, NULL);
+    tern__gate_init(&srv->overload->gate, &opt);
+    return 0;
+}
+
+void tern__overload_free(tern_server *srv)
+{
+    if (!srv->overload)
+        return;
+    pthread_mutex_destroy(&srv->overload->lock);
+    free(srv->overload);
+}
+
+tern_code tern_server_set_method_limits(tern_server *srv, const char *name,
+                                        const tern_method_limits *limits, tern_status *reterr)
+{
+    size_t len = strlen(name);
+    bool found = false;
+    if (limits->size != sizeof *limits)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "tern_method_limits.size is %zu, this library's is %zu: begin with "
+                               "TERN_METHOD_LIMITS_INIT",
+                               limits->size, sizeof *limits);
+    if ((unsigned)limits->priority > TERN_PRIORITY_CRITICAL)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "priority is %d, which is no value of tern_priority",
+                               (int)limits->priority);
+    for (uint32_t i = 0; i < srv->methods.cap; i++) {
+        const tern__strmap_slot *slot = &srv->methods.slots[i];
+        bool of_service = slot->key && name[0] != '/' && slot->key_len > len + 1 &&
+                          slot->key[len + 1] == '/' && memcmp(slot->key + 1, name, len) == 0;
+        if (!of_service && !(slot->key && strcmp(slot->key, name) == 0))
+            continue;
+        tern__gate_method *m = &((tern__server_method *)slot->value)->gate;
+        m->running_max = limits->handlers_max;
+        m->priority = limits->priority;
+        found = true;
+    }
+    srv->methods_limited |= found && limits->handlers_max;
+    return found ? TERN_OK
+                 : tern_status_set(reterr, TERN_NOT_FOUND,
+                                   "this server has no method or service \"%.200s\" to set limits "
+                                   "of: register it first",
+                                   name);
+}
+
+/* --- answers ---------------------------------------------------------------------------------- */
+
+static void explain(const tern_server_call *call, tern__gate_verdict v, char *text, size_t cap)
+{
+    const tern_server_options *o = &call->loop->server->opt;
+    switch (v) {
+    case TERN__GATE_REFUSE_SERVER:
+        snprintf(text, cap, "the server runs as many handlers as it may (handlers_max: %u)",
+                 o->handlers_max);
+        break;
+    case TERN__GATE_REFUSE_CONNECTION:
+        snprintf(text, cap,
+                 "as many calls of this connection are served as may be "
+                 "(handlers_per_connection_max: %u)",
+                 o->handlers_per_connection_max);
+        break;
+    case TERN__GATE_REFUSE_METHOD:
+        snprintf(text, cap, "as many calls of %.200s are served as may be (its handlers_max: %u)",
+                 call->method->method->path, call->method->gate.running_max);
+        break;
+    case TERN__GATE_REFUSE_ADAPTIVE:
+        snprintf(text, cap, "the server is overloaded: it runs as many handlers as it can "
+                            "(adaptive limit)");
+        break;
+    case TERN__GATE_REFUSE_QUEUE:
+        snprintf(text, cap, "the server is overloaded: others were preferred for the places in its "
+                            "queue (queue_calls_max: %u)",
+                 o->overload.queue_calls_max);
+        break;
+    case TERN__GATE_DROP_LATE:
+        snprintf(text, cap, "the server is overloaded: the deadline would have passed before the "
+                            "handler had answered, it was not run");
+        break;
+    default:
+        snprintf(text, cap, "the server is overloaded: the call waited too long for a handler "
+                            "(codel_target_ms: %u, queue_ms_max: %u)",
+                 o->overload.codel_target_ms, o->overload.queue_ms_max);
+    }
+}
+
+/* Spread, so that those who were refused together do not come back together. */
+static void write_pushback(tern__loop *l, char *text, size_t cap)
+{
+    const uint32_t jitter = TERN_LIMIT_RETRY_PUSHBACK_JITTER_PERCENT;
+    uint32_t ms = l->server->opt.overload.retry_pushback_ms;
+    if (ms == TERN_NEVER_MS) {
+        snprintf(text, cap, "-1");
+        return;
+    }
+    uint64_t percent = 100 - jitter + tern__rng_below(&l->rng, 2 * jitter + 1);
+    snprintf(text, cap, "%llu", (unsigned long long)((uint64_t)ms * percent / 100));
+}
+
+/* The call's handler never runs. */
+static void refuse(tern_server_call *call, tern__gate_verdict v)
+{
+    char text[360], pushback[24];
+    explain(call, v, text, sizeof text);
+    if (v == TERN__GATE_DROP_LATE) {
+        tern__respond_status(call, TERN_DEADLINE_EXCEEDED, text);
+    } else {
+        write_pushback(call->loop, pushback, sizeof pushback);
+        tern__respond_pushback(call, TERN_UNAVAILABLE, text, pushback);
+    }
+    call->rejected = true;
+    if (call->stream)
+        tern__server_stream_stop(call);
+}
+
+/* --- the gate --------------------------------------------------------------------------------- */
+
+static tern_server_call *call_of(tern__list *node)
+{
+    return TERN__CONTAINER(TERN__CONTAINER(node, tern__gate_item, node), tern_server_call, gate);
+}
+
+/* Leaves the decided ones with their loops. With the lock. */
+static void distribute(const tern__loop *self, tern__list *decided)
+{
+    tern__list *node;
+    while ((node = tern__list_pop(decided))) {
+        tern__loop *l = call_of(node)->loop;
+        tern__list_append(&l->decided, node);
+        if (l != self)
+            tern__loop_wake(l);
+    }
+}
+
+/* With the lock. What is to be told to channelz: > 0 that overload has begun, < 0 that it is over,
+ * 0 nothing. */
+static int change_of(tern__overload *o, int64_t now)
+{
+    if (o->gate.codel.overloaded == o->told || (o->told_at && now - o->told_at < TELL_NS))
+        return 0;
+    o->told = !o->told;
+    o->told_at = now;
+    return o->told ? 1 : -1;
+}
+
+static void tell(tern__loop *l, int change)
+{
+    if (change)
+        tern__registry_tell(&l->server->entity,
+                            change > 0 ? TERN__SEVERITY_WARNING : TERN__SEVERITY_INFO,
+                            change > 0 ? "overloaded: calls wait longer than codel_target_ms (%u) "
+                                         "all the time, some are dropped"
+                                       : "no longer overloaded (codel_target_ms: %u)",
+                            l->server->opt.overload.codel_target_ms);
+}
+
+static void describe(tern_server_call *call)
+{
+    const tern_overload_options *v = &call->loop->server->opt.overload;
+    const tern__server_method *m = call->method;
+    const char *asked = tern_metadata_get(&call->metadata, TERN_PRIORITY_KEY);
+    tern__list_init(&call->gate.node);
+    call->gate.deadline = call->context.deadline;
+    call->gate.method = &call->method->gate;
+    call->gate.unary = !call->stream;
+    call->gate.priority =
+        (uint8_t)tern__gate_priority(m->gate.priority, asked, v->client_priority_max);
+}
+
+static bool connection_full(const tern_server_call *call)
+{
+    uint32_t max = call->loop->server->opt.handlers_per_connection_max;
+    return max && call->conn->n_gated >= max && call->gate.priority != TERN_PRIORITY_CRITICAL;
+}
+
+/* The call waits: until when at the longest. */
+static void arm(tern_server_call *call, int64_t now)
+{
+    tern__loop *l = call->loop;
+    int64_t longest = tern__ms_to_ns(l->server->opt.overload.queue_ms_max);
+    int64_t until = tern__time_min(call->context.deadline, tern__time_add(now, longest));
+    tern__heap_remove(&l->deadlines, &call->timer); /* there since its headers came */
+    if (tern__heap_insert(&l->deadlines, &call->timer, until) == 0)
+        return;
+    tern__overload_gone(call); /* no memory for its timer: better refused than forgotten */
+    refuse(call, TERN__GATE_REFUSE_QUEUE);
+}
+
+bool tern__overload_pass(tern__loop *l, tern_server_call *call)
+{
+    tern__overload *o = l->server->overload;
+    tern__list decided;
+    int64_t now = tern__clock_now();
+    tern__gate_verdict v = TERN__GATE_REFUSE_CONNECTION;
+    tern__list_init(&decided);
+    describe(call);
+    bool full = connection_full(call);
+    pthread_mutex_lock(&o->lock);
+    if (full)
+        tern__gate_count(&o->gate, &call->gate, v);
+    else
+        v = tern__gate_arrive(&o->gate, &call->gate, now, &decided);
+    distribute(l, &decided);
+    int change = change_of(o, now);
+    pthread_mutex_unlock(&o->lock);
+    tell(l, change);
+    if (v == TERN__GATE_RUN || v == TERN__GATE_WAIT) {
+        call->gated = v == TERN__GATE_RUN ? TERN__GATED_IN : TERN__GATED_WAITS;
+        call->conn->n_gated++;
+    }
+    if (v == TERN__GATE_WAIT)
+        arm(call, now);
+    else if (v != TERN__GATE_RUN)
+        refuse(call, v);
+    tern__overload_take(l); /* who has lost its place to this one, if it is of this loop */
+    return v == TERN__GATE_RUN;
+}
+
+static void out(tern_server_call *call)
+{
+    call->gated = TERN__GATED_NOT;
+    if (call->conn)
+        call->conn->n_gated--;
+}
+
+void tern__overload_take(tern__loop *l)
+{
+    tern__overload *o = l->server->overload;
+    for (;;) {
+        pthread_mutex_lock(&o->lock);
+        tern__list *node = tern__list_pop(&l->decided);
+        pthread_mutex_unlock(&o->lock);
+        if (!node)
+            return;
+        tern_server_call *call = call_of(node);
+        tern__heap_remove(&l->deadlines, &call->timer);
+        if (call->gate.verdict == TERN__GATE_RUN) {
+            call->gated = TERN__GATED_IN;
+            tern__loop_ready(l, call);
+        } else {
+            out(call);
+            refuse(call, (tern__gate_verdict)call->gate.verdict);
+        }
+    }
+}
+
+/* How the call went, for the adaptive limit. */
+static tern__concurrency_sample sample_of(tern_server_call *call)
+{
+    switch (tern_context_error(&call->context)) {
+    case TERN_DEADLINE_EXCEEDED:
+        return TERN__CONCURRENCY_OVERLOADED;
+    case TERN_CANCELLED:
+        return TERN__CONCURRENCY_NO_SAMPLE;
+    default:
+        break;
+    }
+    switch (call->code) {
+    case TERN_UNAVAILABLE:
+    case TERN_RESOURCE_EXHAUSTED:
+    case TERN_DEADLINE_EXCEEDED:
+        return TERN__CONCURRENCY_OVERLOADED;
+    case TERN_CANCELLED:
+        return TERN__CONCURRENCY_NO_SAMPLE;
+    default:
+        return TERN__CONCURRENCY_SERVED;
+    }
+}
+
+/* A call that was let in leaves. */
+static void leave(tern_server_call *call, tern__concurrency_sample sample)
+{
+    tern__loop *l = call->loop;
+    tern__overload *o = l->server->overload;
+    int64_t now = tern__clock_now();
+    tern__list decided;
+    tern__list_init(&decided);
+    pthread_mutex_lock(&o->lock);
+    tern__gate_leave(&o->gate, &call->gate, now, sample);
+    tern__gate_next(&o->gate, now, &decided);
+    distribute(l, &decided);
+    int change = change_of(o, now);
+    pthread_mutex_unlock(&o->lock);
+    tell(l, change);
+    out(call);
+    tern__overload_take(l);
+}
+
+void tern__overload_end(tern_server_call *call)
+{
+    leave(call, sample_of(call));
+}
+
+void tern__overload_gone(tern_server_call *call)
+{
+    tern__overload *o = call->loop->server->overload;
+    pthread_mutex_lock(&o->lock);
+    bool waits = call->gate.state == TERN__GATE_WAITING, in = call->gate.state == TERN__GATE_IN;
+    if (waits)
+        tern__gate_forget(&o->gate, &call->gate, TERN__GATE_DROP_CANCELLED);
+    else
+        tern__list_remove(&call->gate.node); /* from the decided ones */
+    pthread_mutex_unlock(&o->lock);
+    tern__heap_remove(&call->loop->deadlines, &call->timer);
+    if (in)
+        leave(call, TERN__CONCURRENCY_NO_SAMPLE);
+    else
+        out(call);
+}
+
+void tern__overload_expired(tern_server_call *call)
+{
+    tern__overload *o = call->loop->server->overload;
+    bool late = tern__clock_now() >= call->context.deadline;
+    tern__gate_verdict v = late ? TERN__GATE_DROP_LATE : TERN__GATE_DROP_STALE;
+    pthread_mutex_lock(&o->lock);
+    bool waits = call->gate.state == TERN__GATE_WAITING;
+    if (waits)
+        tern__gate_forget(&o->gate, &call->gate, v);
+    pthread_mutex_unlock(&o->lock);
+    if (!waits)
+        return; /* it is on its way back */
+    out(call);
+    refuse(call, v);
+}
+
+/* --- counters --------------------------------------------------------------------------------- */
+
+void tern_server_stats_get(tern_server *srv, tern_server_stats *ret)
+{
+    *ret = (tern_server_stats){ 0 };
+    for (uint32_t i = 0; i < srv->opt.loops; i++) {
+        ret->calls_ok += tern__counter_get(&srv->calls[i].succeeded);
+        ret->calls_failed += tern__counter_get(&srv->calls[i].failed);
+        ret->calls += tern__counter_get(&srv->calls[i].started);
+    }
+    if (!srv->overload)
+        return;
+    const tern__gate *g = &srv->overload->gate;
+    pthread_mutex_lock(&srv->overload->lock);
+    ret->handlers_running = g->running;
+    ret->handlers_limit = g->opt.adaptive ? tern__concurrency_limit(&g->limit) : 0;
+    ret->queue_calls = g->n_queued;
+    ret->overloaded = g->codel.overloaded;
+    ret->refused_server = g->n[TERN__GATE_REFUSE_SERVER];
+    ret->refused_connection = g->n[TERN__GATE_REFUSE_CONNECTION];
+    ret->refused_method = g->n[TERN__GATE_REFUSE_METHOD];
+    ret->refused_adaptive = g->n[TERN__GATE_REFUSE_ADAPTIVE];
+    ret->refused_queue = g->n[TERN__GATE_REFUSE_QUEUE];
+    ret->dropped_stale = g->n[TERN__GATE_DROP_STALE];
+    ret->dropped_late = g->n[TERN__GATE_DROP_LATE];
+    ret->dropped_cancelled = g->n[TERN__GATE_DROP_CANCELLED];
+    ret->queued = g->n_waited;
+    memcpy(ret->shed, g->n_shed, sizeof ret->shed);
+    pthread_mutex_unlock(&srv->overload->lock);
+}
