@@ -42,7 +42,7 @@ tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *me
     c->former = TERN_OK;
     c->status.code = TERN_OK;
     c->status.message[0] = '\0';
-    c->context = opts->context;
+    c->context = tern__call_parent(opts);
     tern__call_terms_begin(&c->terms, ch, method, opts);
     init_retry(c);
     return tern__head_init(&c->head, ch, method, opts, c->terms.deadline, &c->status);

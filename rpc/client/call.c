@@ -69,7 +69,17 @@ static tern_code run_call(tern__call *c)
     return code;
 }
 
-tern_code tern__call_check(const tern_call_options *opts, size_t request_len, tern_status *reterr)
+/* The deadline that the call inherits, less the margin; TIME_NEVER: none. */
+static int64_t inherited(const tern_channel *ch, const tern_call_options *opts)
+{
+    const tern_context *parent = tern__call_parent(opts);
+    if (!parent || parent->deadline == TERN__TIME_NEVER)
+        return TERN__TIME_NEVER;
+    return parent->deadline - tern__ms_to_ns(ch->opt.deadline_margin_ms);
+}
+
+tern_code tern__call_check(const tern_channel *ch, const tern_call_options *opts,
+                           size_t request_len, tern_status *reterr)
 {
     if (opts->size != sizeof *opts)
         return tern_status_set(reterr, TERN_INTERNAL,
@@ -89,17 +99,22 @@ tern_code tern__call_check(const tern_call_options *opts, size_t request_len, te
         return tern_status_set(reterr, TERN_INTERNAL,
                                "tern_call_options.wait_for_ready is %d, which is no tern_choice",
                                opts->wait_for_ready);
-    tern_code code = tern_context_error(opts->context);
+    tern_code code = tern_context_error(tern__call_parent(opts));
     if (code != TERN_OK)
         return tern_status_set(reterr, code, "%s before the call began",
                                code == TERN_CANCELLED ? "the context was cancelled"
                                                       : "the deadline passed");
+    if (ch->opt.deadline_margin_ms && inherited(ch, opts) <= tern__clock_now())
+        return tern_status_set(reterr, TERN_DEADLINE_EXCEEDED,
+                               "the deadline that the call inherits leaves it no time: %u ms of it "
+                               "are kept back (deadline_margin_ms)",
+                               ch->opt.deadline_margin_ms);
     return TERN_OK;
 }
 
-int64_t tern__call_deadline(const tern_call_options *opts)
+int64_t tern__call_deadline(const tern_channel *ch, const tern_call_options *opts)
 {
-    int64_t deadline = opts->context ? opts->context->deadline : TERN__TIME_NEVER;
+    int64_t deadline = inherited(ch, opts);
     if (opts->timeout_ms > 0)
         deadline = tern__time_min(
             deadline, tern__time_add(tern__clock_now(), tern__ms_to_ns(opts->timeout_ms)));
@@ -186,7 +201,7 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
     static const tern_call_options defaults = TERN_CALL_OPTIONS_INIT;
     if (!opts)
         opts = &defaults;
-    tern_code code = tern__call_check(opts, codec->request_len, reterr);
+    tern_code code = tern__call_check(ch, opts, codec->request_len, reterr);
     if (code != TERN_OK)
         return code;
     return ch->n_interceptors ? intercepted_call(ch, method, opts, codec, reterr)

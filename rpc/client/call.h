@@ -21,8 +21,13 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
                            tern_status *reterr);
 
 /* Shared with streams: whether a call with these options may begin, with a request of so many
- * bytes; its deadline, ns. */
-tern_code tern__call_check(const tern_call_options *opts, size_t request_len, tern_status *reterr);
-int64_t tern__call_deadline(const tern_call_options *opts);
+ * bytes; its deadline, ns; whose cancellation ends it (NULL: nobody's). */
+tern_code tern__call_check(const tern_channel *ch, const tern_call_options *opts,
+                           size_t request_len, tern_status *reterr);
+int64_t tern__call_deadline(const tern_channel *ch, const tern_call_options *opts);
+static inline tern_context *tern__call_parent(const tern_call_options *opts)
+{
+    return opts->detached ? NULL : opts->context;
+}
 
 #endif

@@ -280,7 +280,7 @@ void tern__call_terms_begin(tern__call_terms *t, tern_channel *ch, const tern_me
                             const tern_call_options *opts)
 {
     *t = (tern__call_terms){
-        .deadline = tern__call_deadline(opts),
+        .deadline = tern__call_deadline(ch, opts),
         .request_max = TERN__CONFIG_NO_LIMIT,
         .receive_max = opts->receive_message_bytes_max ? opts->receive_message_bytes_max
                                                        : ch->opt.receive_message_bytes_max,

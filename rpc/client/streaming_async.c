@@ -444,7 +444,7 @@ tern_code tern_stream_start(tern_channel *ch, const tern_method *method,
     why.message[0] = '\0';
     if (!opts)
         opts = &defaults;
-    tern_code code = tern__call_check(opts, 0, &why);
+    tern_code code = tern__call_check(ch, opts, 0, &why);
     if (code == TERN_OK && ch->n_interceptors)
         code = tern__stream_intercept(ch, method, &opts, &x, &why);
     if (code == TERN_OK &&

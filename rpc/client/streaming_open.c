@@ -20,7 +20,7 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
     st->method = method;
     st->opts = *opts;
     st->compress_mode = opts->compress_mode;
-    st->context = opts->context;
+    st->context = tern__call_parent(opts);
     tern__call_terms_begin(&st->terms, ch, method, opts);
     tern__client_stream_init(&st->s, st->terms.receive_max, true);
     st->s.body = &st->body;
@@ -201,7 +201,7 @@ tern_code tern__stream_open(tern_channel *ch, const tern_method *method,
     why.message[0] = '\0';
     if (!opts)
         opts = &defaults;
-    tern_code code = tern__call_check(opts, codec ? codec->request_len : 0, &why);
+    tern_code code = tern__call_check(ch, opts, codec ? codec->request_len : 0, &why);
     if (code == TERN_OK && ch->n_interceptors)
         code = tern__stream_intercept(ch, method, &opts, &x, &why);
     if (code == TERN_OK && !(st = tern__stream_make(ch, method, opts)))

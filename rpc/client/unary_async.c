@@ -398,7 +398,7 @@ tern_code tern__unary_start(tern_channel *ch, const tern_method *method,
     why.message[0] = '\0';
     if (!opts)
         opts = &defaults;
-    tern_code code = tern__call_check(opts, codec->request_len, &why);
+    tern_code code = tern__call_check(ch, opts, codec->request_len, &why);
     if (code == TERN_OK && (!tern__reactor_ready(ch->sub.loop) ||
                             !(u = unary_new(ch, opts, codec))))
         code = no_memory(&why);

@@ -41,6 +41,8 @@ typedef struct tern_call_options {
     int64_t timeout_ms;     /* deadline from now, ms; 0: none of its own. The soonest holds of it,
                                the context's and the service config's */
     tern_context *context;  /* deadline and cancellation to inherit; NULL: none */
+    bool detached;          /* inherits neither: the call may outlive its context (interceptors
+                               still see that) */
     const tern_metadata *metadata;       /* sent with the request; NULL: none */
     tern_metadata *ret_initial_metadata; /* the server's headers are appended here; NULL: dropped */
     tern_metadata *ret_trailing_metadata; /* the server's trailers, likewise */

@@ -82,6 +82,9 @@ typedef struct tern_channel_options {
                                           each; 16 KiB, at most 128; beyond it RESOURCE_EXHAUSTED */
     tern_compression compression;      /* of requests, unless a call says otherwise; IDENTITY */
     uint32_t calls_waiting_max;        /* calls waiting for a free stream; 4,096 */
+    uint32_t deadline_margin_ms;       /* taken off the deadline that a call inherits from its
+                                          context: time to answer with what it brought, or without
+                                          it; with less left, DEADLINE_EXCEEDED at once; 0 */
     /* Connections (docs/connections.md; gRFC A8, A61). TERN_NEVER_MS: never. */
     uint32_t keepalive_time_ms;        /* silence before a PING; never, or at least 10,000. Agree
                                           on it with who runs the server */
