@@ -2,10 +2,10 @@
  *
  * A call arrives when its request is complete. It passes if there is room under the limits on
  * running handlers (the server's, the adaptive one, its method's); else, if it is unary and there
- * is a queue, it waits for the first two. When a handler ends the gate says who is next: the highest
- * priority first; within one, the oldest, or the newest while the queue stands (codel.h). Those who
- * waited too long in a queue that stands, and those who cannot meet their deadline any more, leave
- * it without having run.
+ * is a queue, it waits for the first two. When a handler ends the gate says who is next: the
+ * highest priority first; within one, the oldest, or the newest while the queue stands (codel.h).
+ * Those who waited too long in a queue that stands, and those who cannot meet their deadline any
+ * more, leave it without having run.
  *
  * Lower priorities are shed first: LOW has only a share of the limits, waits behind the others, and
  * gives its place in a full queue to them. CRITICAL is counted and always passes.

@@ -1,11 +1,12 @@
-/* Overload control: the gate (policy/gate.h) before a server's handlers. There is one for all loops,
- * under a lock of its own, and none at all while no option asks for it: then a call pays a look at
- * a NULL pointer.
+/* Overload control: the gate (policy/gate.h) before a server's handlers. There is one for all
+ * loops, under a lock of its own, and none at all while no option asks for it: then a call pays a
+ * look at a NULL pointer.
  *
  * A loop asks when it is about to run a call. One that has to wait stays with its loop, on the
- * timer of its deadline, and is in the gate's queue. When a handler ends, its loop asks who is next,
- * and leaves each of them, with the verdict, on the list of the loop it belongs to, which runs or
- * answers it. So a call is touched by its own loop only, its gate item by whoever has the lock. */
+ * timer of its deadline, and is in the gate's queue. When a handler ends, its loop asks who is
+ * next, and leaves each of them, with the verdict, on the list of the loop it belongs to, which
+ * runs or answers it. So a call is touched by its own loop only, its gate item by whoever has the
+ * lock. */
 #ifndef TERN__SERVER_OVERLOAD_H
 #define TERN__SERVER_OVERLOAD_H
 
@@ -33,13 +34,17 @@ enum {
     TERN__GATED_IN     /* to be told of: the call runs or is about to */
 };
 
-/* Options: what cannot be meant (INVALID_ARGUMENT), and the defaults. */
+/* --- overload_options.c --- */
+
+/* Options: what cannot be meant (an error of the program's), and the defaults. */
 tern_code tern__overload_check(const tern_server_options *o, tern_status *reterr);
 void tern__overload_fill(tern_server_options *o);
 
 /* Before start, with filled options: makes the gate if one is wanted. 0 or -ENOMEM. */
 int tern__overload_start(tern_server *srv);
 void tern__overload_free(tern_server *srv);
+
+/* --- overload.c --- */
 
 /* By the owner of the loop, with a gate. Whether a call that is ready may run now; else it waits or
  * has been answered. */

@@ -1,6 +1,6 @@
 /* Limits on running handlers, and the queue in front of them: what is let in, what waits, what is
- * refused and with which words, and that nothing is left behind. Handlers that hold their call until
- * the test lets go of it make every number exact. */
+ * refused and with which words, and that nothing is left behind. Handlers that hold their call
+ * until the test lets go of it make every number exact. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -323,8 +323,8 @@
 #ifndef TERN_LIMIT_HANDLERS_WAITING
 #define TERN_LIMIT_HANDLERS_WAITING 4096u
 #endif
-/* Calls that wait for a place under a limit on handlers (queue_calls_max), and how long at most, ms:
- * UNAVAILABLE. (Tern's own: at 5 ms of patience a second's worth of calls is plenty.) */
+/* Calls that wait for a place under a limit on handlers (queue_calls_max), and how long at most,
+ * ms: UNAVAILABLE. (Tern's own: at 5 ms of patience a second's worth of calls is plenty.) */
 #ifndef TERN_LIMIT_QUEUE_CALLS
 #define TERN_LIMIT_QUEUE_CALLS 1024u
 #endif

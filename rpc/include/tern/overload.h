@@ -39,9 +39,9 @@ typedef enum tern_priority {
 /* How the number of running handlers is limited by what they do. */
 typedef enum tern_adaptive_limit {
     TERN_ADAPTIVE_OFF = 0,
-    TERN_ADAPTIVE_AIMD = 1,    /* one more for each limit's worth of good answers, a tenth less after
-                                  a bad one (UNAVAILABLE, RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, or
-                                  later than latency_ms_max) */
+    TERN_ADAPTIVE_AIMD = 1,    /* one more for each limit's worth of good answers, a tenth less
+                                  after a bad one (UNAVAILABLE, RESOURCE_EXHAUSTED,
+                                  DEADLINE_EXCEEDED, or later than latency_ms_max) */
     TERN_ADAPTIVE_GRADIENT = 2 /* less when the latency grows beyond its long-term mean */
 } tern_adaptive_limit;
 
