@@ -13,6 +13,7 @@
 #include "client/attempt.h"
 #include "client/channel.h"
 #include "client/compress.h"
+#include "client/fault.h"
 #include "client/hedged.h"
 #include "client/intercept.h"
 #include "client/pick.h"
@@ -58,11 +59,13 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
 
 static tern_code run_call(tern__call *c)
 {
-    tern_code code;
+    tern_code code = TERN_OK;
     tern__blocking_announce();
-    if (c->hedged)
+    if (c->ch->opt.fault)
+        code = tern__client_fault_wait(c->ch, c->method, c->opts, c->terms.deadline, &c->status);
+    if (code == TERN_OK && c->hedged)
         code = tern__hedged_run(c);
-    else
+    else if (code == TERN_OK)
         while (attempt(c, &code) != TERN__RETRY_STOP)
             ;
     tern__call_count(c, code);

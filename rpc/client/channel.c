@@ -118,6 +118,7 @@ static void free_strings(tern_channel *ch)
     free(ch->authority);
     free(ch->user_agent);
     free(ch->interceptors);
+    tern_fault_unref(ch->opt.fault);
     free(ch);
 }
 
@@ -291,6 +292,7 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     ch->opt = *opts;
     ch->opt.service_config = ch->opt.service_config_file = NULL; /* read below, not kept */
     ch->receive_max_given = opts->receive_message_bytes_max != 0;
+    ch->opt.fault = tern_fault_ref(opts->fault);
     fill_options(&ch->opt);
     tern__proxy *proxy = NULL;
     if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch) ||

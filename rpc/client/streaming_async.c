@@ -9,14 +9,16 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
+#include "client/fault.h"
 #include "client/pick.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
 #include "io/clock.h"
 #include "io/context.h"
 
-/* CLOSED: it never got a stream of HTTP/2, or has given it back; the status is in st->s. */
-typedef enum step { BEGIN, CONNECT, OPEN, CLOSED } step;
+/* REST: in the delay of a fault. CLOSED: it never got a stream of HTTP/2, or has given it back; the
+ * status is in st->s. */
+typedef enum step { BEGIN, REST, CONNECT, OPEN, CLOSED } step;
 
 typedef struct tern__stream_async {
     tern__op op;
@@ -28,6 +30,7 @@ typedef struct tern__stream_async {
     tern__head head;
     tern__request request;
     tern__connect_op connect;
+    tern__client_fault fault;
     tern__context_listener listener;
     atomic_bool connected, cancelled;
 
@@ -111,6 +114,36 @@ static tern_code own_end(const stream_async *a)
     if (atomic_load(&a->cancelled))
         return TERN_CANCELLED;
     return tern__clock_now() >= a->st->terms.deadline ? TERN_DEADLINE_EXCEEDED : TERN_OK;
+}
+
+/* Faults are no concern of the breaker's: they say nothing of the server. */
+static void fail_at_rest(stream_async *a, tern_code code, const char *message)
+{
+    fail(a, code, message);
+    a->st->s.own_fault = true;
+}
+
+static void look_at_rest(stream_async *a)
+{
+    tern_status why;
+    pthread_mutex_lock(&a->lock);
+    bool unwanted = a->on_finished != NULL;
+    pthread_mutex_unlock(&a->lock);
+    tern_code code = unwanted ? TERN_CANCELLED : own_end(a);
+    if (code == TERN_OK && tern__clock_now() < a->fault.until)
+        return;
+    tern__client_fault_end(a->st->ch, &a->fault);
+    if (code != TERN_OK) {
+        fail_at_rest(a, code, code == TERN_CANCELLED
+                                  ? "the call was cancelled by its caller"
+                                  : "the deadline passed in the delay of an injected fault");
+    } else if (a->fault.abort) {
+        code = tern__client_fault_status(&a->fault, &why);
+        fail_at_rest(a, code, why.message);
+    } else {
+        a->step = BEGIN;
+        tern__reactor_set_timer(a->loop, &a->op, a->st->terms.deadline);
+    }
 }
 
 static void look_at_connection(stream_async *a)
@@ -303,6 +336,8 @@ static void finish(stream_async *a)
 static void run(tern__op *op)
 {
     stream_async *a = TERN__CONTAINER(op, stream_async, op);
+    if (a->step == REST)
+        look_at_rest(a);
     if (a->step == BEGIN)
         begin(a);
     if (a->step == CONNECT)
@@ -426,8 +461,20 @@ static tern_code prepare(stream_async *a, tern_status *reterr)
     return tern__stream_admit(st, reterr);
 }
 
+static void draw_fault(stream_async *a)
+{
+    tern_stream *st = a->st;
+    a->fault = tern__client_fault_begin(st->ch, st->method, st->opts.metadata);
+    if (!a->fault.due)
+        return;
+    a->step = REST;
+    tern__reactor_set_timer(a->loop, &a->op, tern__time_min(a->fault.until, st->terms.deadline));
+}
+
 static void launch(stream_async *a)
 {
+    if (a->st->ch->opt.fault)
+        draw_fault(a);
     atomic_fetch_add(&a->loop->n_calls, 1);
     if (a->st->context && !tern__context_listen(a->st->context, &a->listener))
         atomic_store(&a->cancelled, true);

@@ -4,6 +4,7 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
+#include "client/fault.h"
 #include "client/pick.h"
 #include "client/streaming_parts.h"
 #include "io/blocking.h"
@@ -132,7 +133,14 @@ tern_code tern__stream_admit(tern_stream *st, tern_status *reterr)
 static tern_code admit_and_open(tern_stream *st, tern__head *head, bool close_send,
                                 tern_status *reterr)
 {
-    tern_code code = tern__stream_admit(st, reterr);
+    tern_code code = TERN_OK;
+    if (st->ch->opt.fault) {
+        code = tern__client_fault_wait(st->ch, st->method, &st->opts, st->terms.deadline, reterr);
+        if (code != TERN_OK)
+            tern__admission_lost(st->ch);
+    }
+    if (code == TERN_OK)
+        code = tern__stream_admit(st, reterr);
     if (code != TERN_OK)
         return code;
     tern__blocking_announce();

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "client/attempt.h"
 #include "client/drive.h"
+#include "client/fault.h"
 #include "client/hedged.h"
 #include "client/intercept.h"
 #include "client/pick.h"
@@ -34,8 +35,9 @@ typedef struct unary {
     tern__context_listener listener;
     atomic_bool cancelled, connected;
     tern__connect_op connect;
-    int64_t resume_at;      /* PAUSE */
-    tern__hedged *hedged;   /* HEDGED */
+    int64_t resume_at;        /* PAUSE */
+    tern__hedged *hedged;     /* HEDGED */
+    tern__client_fault fault; /* due: PAUSE is its rest */
 
     /* the attempt */
     tern__pass pass;
@@ -63,6 +65,9 @@ static void complete(unary *u, tern_code code)
     st->code = code;
     if (code == TERN_OK)
         st->message[0] = '\0';
+    if (u->fault.due)
+        tern__client_fault_count(u->call.ch);
+    tern__client_fault_end(u->call.ch, &u->fault);
     tern__call_count(&u->call, code);
     tern__call_terms_end(&u->call.terms, u->call.ch); /* after the callback the channel may go */
     if (u->call.context)
@@ -90,6 +95,7 @@ static bool over(unary *u)
     tern_status_set(&u->call.status, code, "%s",
                     code == TERN_CANCELLED ? "the call was cancelled by its caller"
                     : u->step == CONNECT   ? "the deadline passed while waiting for a connection"
+                    : u->fault.due ? "the deadline passed in the delay of an injected fault"
                                            : "the deadline passed between two attempts");
     complete(u, code);
     return true;
@@ -271,15 +277,33 @@ static void begin_hedged(unary *u)
     step_hedged(u);
 }
 
+static void begin_attempts(unary *u)
+{
+    if (u->call.hedged)
+        begin_hedged(u);
+    else
+        step_begin(u);
+}
+
+/* After the pause before a retry, or the rest of a fault. */
+static void step_pause(unary *u)
+{
+    if (over(u) || tern__clock_now() < u->resume_at)
+        return;
+    if (u->fault.due && u->fault.abort) {
+        complete(u, tern__client_fault_status(&u->fault, &u->call.status));
+        return;
+    }
+    tern__client_fault_end(u->call.ch, &u->fault);
+    begin_attempts(u);
+}
+
 static void run(tern__op *op)
 {
     unary *u = TERN__CONTAINER(op, unary, op);
     switch (u->step) {
     case BEGIN:
-        if (u->call.hedged)
-            begin_hedged(u);
-        else
-            step_begin(u);
+        begin_attempts(u);
         break;
     case HEDGED:
         step_hedged(u);
@@ -291,8 +315,7 @@ static void run(tern__op *op)
         step_stream(u);
         break;
     case PAUSE:
-        if (!over(u) && tern__clock_now() >= u->resume_at)
-            step_begin(u);
+        step_pause(u);
         break;
     }
 }
@@ -388,6 +411,17 @@ static unary *unary_new(tern_channel *ch, const tern_call_options *opts,
     return u;
 }
 
+/* Before its first step: the call rests if a fault says so. */
+static void draw_fault(unary *u)
+{
+    u->fault = tern__client_fault_begin(u->call.ch, u->call.method, u->call.opts->metadata);
+    if (!u->fault.due)
+        return;
+    u->step = PAUSE;
+    u->resume_at = u->fault.until;
+    tern__reactor_set_timer(u->loop, &u->op, tern__time_min(u->resume_at, u->call.terms.deadline));
+}
+
 tern_code tern__unary_start(tern_channel *ch, const tern_method *method,
                             const tern_call_options *opts, const tern__call_codec *codec,
                             void (*finish)(void *ctx, const tern_status *st), tern_status *reterr)
@@ -406,6 +440,8 @@ tern_code tern__unary_start(tern_channel *ch, const tern_method *method,
         code = prepare(u, method, &why);
     if (code == TERN_OK) {
         u->finish = finish;
+        if (ch->opt.fault)
+            draw_fault(u);
         atomic_fetch_add(&u->loop->n_calls, 1);
         if (u->call.context && !tern__context_listen(u->call.context, &u->listener))
             atomic_store(&u->cancelled, true);

@@ -49,6 +49,10 @@ struct tern_server_call {
     bool answered;             /* (loop) a response was submitted */
     bool counted;              /* (loop) among the calls begun, its end is not counted yet */
     bool rejected;             /* (loop) answered before its request was complete: drop the rest */
+    uint8_t fault;             /* (loop) see fault.h; 0: not decided yet */
+    bool fault_aborts;         /* (loop) when its rest is over, with: */
+    tern_code fault_code;
+    int64_t fault_until;       /* (loop) ns */
     uint8_t gated;             /* (loop) see overload.h; 0: the gate does not know it */
     tern__gate_item gate;      /* with the gate's lock, once it knows the call */
     struct tern_server_call *next_done; /* in the loop's stack of completed calls */

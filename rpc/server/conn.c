@@ -14,6 +14,7 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "io/tls.h"
+#include "server/fault.h"
 #include "server/handshake.h"
 #include "server/loop.h"
 #include "server/overload.h"
@@ -57,6 +58,8 @@ static tern_server_call *call_new(tern__conn *c)
 void tern__call_free(tern_server_call *call)
 {
     tern__loop *l = call->loop;
+    if (call->fault == TERN__FAULT_RESTS)
+        tern__server_fault_gone(call);
     tern__list_remove(&call->node);
     tern__heap_remove(&l->deadlines, &call->timer);
     if (l->talks_to == call)
@@ -160,6 +163,10 @@ void tern__call_break(tern_server_call *call, tern_code code, const char *why)
 
 void tern__call_expired(tern_server_call *call)
 {
+    if (call->fault == TERN__FAULT_RESTS) {
+        tern__server_fault_expired(call);
+        return;
+    }
     if (call->gated == TERN__GATED_WAITS) {
         tern__overload_expired(call);
         return;

@@ -17,6 +17,7 @@
 #include "io/clock.h"
 #include "io/random.h"
 #include "io/socket.h"
+#include "server/fault.h"
 #include "server/overload.h"
 #include "server/stream.h"
 
@@ -269,6 +270,8 @@ static bool run_ready(tern__loop *l)
             return true;
         tern_server_call *call = TERN__CONTAINER(node, tern_server_call, node);
         call->queued = false;
+        if (l->server->opt.fault && !call->running && !tern__server_fault_pass(l, call))
+            continue;
         if (l->server->overload && !call->gated && !tern__overload_pass(l, call))
             continue;
         if (!tern__exec_dispatch(l, call))

@@ -114,6 +114,7 @@ tern_code tern_server_new(const tern_server_options *opts, tern_server **ret, te
     if (!srv)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a server");
     srv->opt = *opts;
+    srv->opt.fault = tern_fault_ref(opts->fault);
     fill_options(&srv->opt);
     pthread_mutex_init(&srv->lock, NULL);
     pthread_cond_init(&srv->ended, NULL);
@@ -205,6 +206,7 @@ void tern_server_free(tern_server *srv)
         tern_tls_server_unref(srv->listeners[i].tls);
     }
     tern__overload_free(srv);
+    tern_fault_unref(srv->opt.fault);
     free_owned(srv);
     free_map(&srv->methods);
     free_map(&srv->services);

@@ -16,6 +16,7 @@
 #include <tern/compression.h>
 #include <tern/credentials.h>
 #include <tern/export.h>
+#include <tern/fault.h>
 #include <tern/interceptor.h>
 #include <tern/status.h>
 #include <tern/tls.h>
@@ -118,6 +119,8 @@ typedef struct tern_channel_options {
     tern_call_credentials credentials;    /* tokens for its calls; only with `tls` */
     const tern_interceptor *interceptors; /* around every call, in order; copied */
     size_t n_interceptors;                /* at most TERN_LIMIT_INTERCEPTORS */
+    tern_fault *fault; /* faults to inject into its calls, one decision for each; the channel takes
+                          a reference; NULL: none */
     /* Called after each change of the breaker's state, with no lock held, from a calling thread;
      * `reason` is a sentence, borrowed for the call. NULL: not wanted. */
     void (*on_breaker)(tern_breaker_state from, tern_breaker_state to, const char *reason,

@@ -14,6 +14,7 @@
 #include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/export.h>
+#include <tern/fault.h>
 #include <tern/interceptor.h>
 #include <tern/metadata.h>
 #include <tern/method.h>
@@ -73,6 +74,8 @@ typedef struct tern_server_options {
     uint32_t handlers_per_connection_max; /* calls of one connection that run or wait for a place
                                              under handlers_max; no limit */
     tern_overload_options overload;       /* adaptive limit, queue, priorities; off */
+    tern_fault *fault; /* faults to inject into the calls that come; the server takes a reference;
+                          NULL: none */
 } tern_server_options;
 
 #define TERN_SERVER_OPTIONS_INIT { .size = sizeof(tern_server_options) }

@@ -10,6 +10,7 @@
 #include <tern/compression.h>
 #include <tern/context.h>
 #include <tern/credentials.h>
+#include <tern/fault.h>
 #include <tern/health.h>
 #include <tern/interceptor.h>
 #include <tern/limits.h>
