@@ -63,10 +63,13 @@ tern_code tern__fault_config_init(tern__fault_config *ret, const tern_fault_opti
     tern_code code = check(o, reterr);
     if (code != TERN_OK)
         return code;
-    char *method = o->method ? strdup(o->method) : NULL;
+    size_t len = o->method ? strlen(o->method) + 1 : 0;
+    char *method = len ? malloc(len) : NULL;
     if (o->method && !method)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "out of memory for the options of faults");
+    if (method)
+        memcpy(method, o->method, len);
     *ret = (tern__fault_config){
         .opt = { .delay_kind = kind_of(o->delay),
                  .abort_kind = kind_of(o->abort),

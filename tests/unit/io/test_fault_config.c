@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/time.h"
+#include "io/fault.h"
 #include "support/failmalloc.h"
 
 #define MS TERN__NS_PER_MS
@@ -184,6 +185,37 @@ static void out_of_memory(void **state)
     tern__fault_config_deinit(&c);
 }
 
+/* The object keeps its former options when there is no memory for others. */
+static void the_object_out_of_memory(void **state)
+{
+    (void)state;
+    static const tern_method method = { .path = "/pkg.S/M" };
+    tern_fault_options o = TERN_FAULT_OPTIONS_INIT;
+    tern_fault *f = NULL;
+    bool failed = true;
+    o.method = "pkg.S";
+    o.abort = TERN_FAULT_FIXED;
+    o.abort_code = TERN_ABORTED;
+    o.abort_share.numerator = 100;
+    for (long n = 0; failed; n++) {
+        failmalloc_after(n);
+        tern_code code = tern_fault_new(&o, &f, &st);
+        failed = failmalloc_off();
+        assert_int_equal(code, failed ? TERN_RESOURCE_EXHAUSTED : TERN_OK);
+    }
+    failmalloc_after(0);
+    o.abort_code = TERN_DATA_LOSS;
+    assert_int_equal(tern_fault_set(f, &o, &st), TERN_RESOURCE_EXHAUSTED);
+    assert_true(failmalloc_off());
+    tern__fault_decision d = tern__faults_begin(f, &method, NULL);
+    assert_true(d.active && d.abort);
+    assert_int_equal(d.code, TERN_ABORTED);
+    tern__faults_end(f);
+    tern_fault_unref(tern_fault_ref(f));
+    tern_fault_unref(f);
+    tern_fault_unref(tern_fault_ref(NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +226,7 @@ int main(void)
         cmocka_unit_test(json),
         cmocka_unit_test(json_that_cannot_be_meant),
         cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(the_object_out_of_memory),
     };
     return cmocka_run_group_tests_name("io/fault_config", tests, NULL, NULL);
 }
