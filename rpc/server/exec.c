@@ -312,6 +312,14 @@ static void run_pooled(tern__loop *l, tern_server_call *call)
         refuse(call, "too many requests wait for a handler (handlers_waiting_max)");
 }
 
+/* Streams of methods that never block and must get through (health's Watch): they need not wait for
+ * a thread that could take the loop over from them. */
+static bool spared(const tern_server_call *call)
+{
+    return call->method->execution == TERN_EXEC_INLINE &&
+           call->method->gate.priority == TERN_PRIORITY_CRITICAL;
+}
+
 bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
 {
     bool resumed = call->running;
@@ -343,7 +351,8 @@ bool tern__exec_dispatch(tern__loop *l, tern_server_call *call)
         return true;
     default:
         if (atomic_load_explicit(&l->server->exec.n_away, memory_order_relaxed) <
-            l->server->exec.away_max)
+                l->server->exec.away_max ||
+            spared(call))
             return run_on_loop(l, call);
         run_pooled(l, call); /* were it to block, nobody could take the loop */
         return true;

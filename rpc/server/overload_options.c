@@ -133,7 +133,8 @@ tern_code tern_server_set_method_limits(tern_server *srv, const char *name,
             continue;
         tern__gate_method *m = &((tern__server_method *)slot->value)->gate;
         m->running_max = limits->handlers_max;
-        m->priority = limits->priority;
+        if (limits->priority)
+            m->priority = limits->priority;
         found = true;
     }
     srv->methods_limited |= found && limits->handlers_max;

@@ -59,6 +59,19 @@ static tern_code slow(void *self, tern_server_call *call)
     return TERN_OK;
 }
 
+static atomic_bool release;
+
+static tern_code block(void *self, tern_server_call *call)
+{
+    (void)self;
+    (void)call;
+    atomic_fetch_add(&ran, 1);
+    tern_will_block();
+    while (!atomic_load(&release))
+        probe_sleep_ms(1);
+    return TERN_OK;
+}
+
 static tern_code resume(void *ctx, tern_server_call *call)
 {
     (void)ctx;
@@ -76,6 +89,7 @@ static tern_code watch(void *self, tern_server_call *call)
 
 static const tern_method hold_method = { .path = "/t.Hold/Hold" };
 static const tern_method other_method = { .path = "/t.Hold/Other" };
+static const tern_method block_method = { .path = "/t.Block/Block" };
 static const tern_method slow_method = { .path = "/t.Slow/Slow" };
 static const tern_method watch_method = { .path = "/t.Watch/Watch",
                                           .kind = TERN_KIND_SERVER_STREAMING };
@@ -87,6 +101,8 @@ static void make(const tern_server_options *opts)
     assert_int_equal(tern_health_new(srv, &health, &st), TERN_OK);
     assert_int_equal(tern_server_add_raw(srv, &hold_method, hold, NULL, &st), TERN_OK);
     assert_int_equal(tern_server_add_raw(srv, &other_method, hold, NULL, &st), TERN_OK);
+    assert_int_equal(tern_server_add_raw(srv, &block_method, block, NULL, &st), TERN_OK);
+    atomic_store(&release, false);
     assert_int_equal(tern_server_add_raw(srv, &slow_method, slow, NULL, &st), TERN_OK);
     assert_int_equal(tern_server_add_raw(srv, &watch_method, watch, NULL, &st), TERN_OK);
     atomic_store(&ran, 0);
@@ -184,6 +200,7 @@ static void limit_of_the_server(void **state)
     o.handlers_max = 2;
     serve(&o);
     hold_one(&a, &s[0]);
+    assert_true(probe_wait(&ran, 1)); /* it is the first to be let go */
     hold_one(&b, &s[1]);
     assert_true(probe_wait(&ran, 2));
     for (int i = 2; i < 6; i++) {
@@ -295,6 +312,9 @@ static void health_and_critical_are_spared(void **state)
     tern_status st;
     o.handlers_max = o.handlers_per_connection_max = 1;
     make(&o);
+    limits.handlers_max = 64; /* leaves the priority as it is */
+    assert_int_equal(tern_server_set_method_limits(srv, "grpc.health.v1.Health", &limits, &st),
+                     TERN_OK);
     limits.priority = TERN_PRIORITY_CRITICAL;
     assert_int_equal(tern_server_set_method_limits(srv, "/t.Hold/Other", &limits, &st), TERN_OK);
     start();
@@ -311,6 +331,28 @@ static void health_and_critical_are_spared(void **state)
     expect(&a, &s[6], TERN_UNAVAILABLE, "max: 1");
     assert_true(s[4].lists > 0 && !s[4].closed); /* somebody watches */
     assert_int_equal(stats().shed[TERN_PRIORITY_CRITICAL], 0);
+    stop();
+}
+
+/* All threads for handlers are taken, and more calls wait for one. */
+static void health_needs_no_thread(void **state)
+{
+    (void)state;
+    tern_server_options o = two_loops();
+    o.handler_threads_max = 2;
+    serve(&o);
+    for (int i = 0; i < 6; i++)
+        call_path(i % 2 ? &a : &b, &s[i], "/t.Block/Block");
+    assert_true(probe_wait(&ran, 2));
+    call_path(&a, &s[6], "/grpc.health.v1.Health/Watch");
+    call_path(&a, &s[7], "/grpc.health.v1.Health/Check");
+    expect(&a, &s[7], TERN_OK, "");
+    int64_t until = probe_now_ms() + PATIENCE_MS;
+    while (!s[6].data.len && probe_now_ms() < until)
+        h2peer_settle(&a, 5);
+    assert_true(s[6].data.len > 0);
+    assert_true(atomic_load(&ran) < 6); /* two, or one more when both loops began at once */
+    atomic_store(&release, true);
     stop();
 }
 
@@ -598,6 +640,7 @@ int main(void)
         cmocka_unit_test(limit_of_a_service),
         cmocka_unit_test(streams_count),
         cmocka_unit_test(health_and_critical_are_spared),
+        cmocka_unit_test(health_needs_no_thread),
         cmocka_unit_test(waiting_calls_run_in_order),
         cmocka_unit_test(the_lower_go_first),
         cmocka_unit_test(low_leaves_room),

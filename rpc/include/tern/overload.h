@@ -72,7 +72,8 @@ typedef struct tern_overload_options {
 typedef struct tern_method_limits {
     size_t size;
     uint32_t handlers_max;  /* calls of it that run or wait in the queue; no limit of its own */
-    tern_priority priority; /* unless the client asks for another; NORMAL */
+    tern_priority priority; /* unless the client asks for another; DEFAULT: as it is, NORMAL at
+                               first, of health CRITICAL */
 } tern_method_limits;
 
 #define TERN_METHOD_LIMITS_INIT { .size = sizeof(tern_method_limits) }
