@@ -1,6 +1,6 @@
-/* A server that gets several times what it can do. Its handlers share four slots of 10 ms, 400 calls
- * a second; 200 clients have a call under way at any time, each with 400 ms of patience. What is
- * judged are shares of what the handlers did: how much of it somebody still wanted.
+/* A server that gets several times what it can do. Its handlers share four slots of 10 ms, 400
+ * calls a second; 200 clients have a call under way at any time, each with 400 ms of patience. What
+ * is judged are shares of what the handlers did: how much of it somebody still wanted.
  *
  * Also what surrounds it: health answers meanwhile, channelz tells of it, a refused client that
  * comes back after the pushback is served, and afterwards everything is as before. */
@@ -113,7 +113,8 @@ static void load(unsigned wanted)
         if (probe_now_ms() >= until) {
             tern_server_stats stats;
             tern_server_stats_get(srv, &stats);
-            fail_msg("%u handlers, limit %u, %u run, %u wait, %u idle: %u good, %u late, %u refused",
+            fail_msg("%u handlers, limit %u, %u run, %u wait, %u idle: %u good, %u late, "
+                     "%u refused",
                      atomic_load(&ran), stats.handlers_limit, stats.handlers_running,
                      stats.queue_calls, n_idle, n_good, n_late, n_refused);
         }

@@ -341,7 +341,8 @@
 #define TERN_LIMIT_CODEL_INTERVAL_MS 100u
 #endif
 /* Adaptive limit on running handlers: where it begins, and its bounds. (Netflix's
- * concurrency-limits: 20, 1; its 200 with room for loops that answer later.) */
+ * concurrency-limits: 20, 20, 200. A server of few slow handlers needs less, one whose handlers
+ * answer later more.) */
 #ifndef TERN_LIMIT_ADAPTIVE_INITIAL
 #define TERN_LIMIT_ADAPTIVE_INITIAL 20u
 #endif

@@ -172,8 +172,8 @@ static void round_of(int32_t n)
     assert_int_equal(atomic_load(&n_done), 1 + WAITING);
     tern_channel_free(ch);
     tern_server_stats stats;
-    do
-        tern_server_stats_get(srv, &stats); /* a call whose connection broke ends with its handler */
+    do /* a call whose connection broke ends with its handler */
+        tern_server_stats_get(srv, &stats);
     while (stats.handlers_running && probe_now_ms() < until);
     assert_int_equal(stats.handlers_running, 0);
     assert_int_equal(stats.queue_calls, 0);
