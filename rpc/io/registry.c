@@ -62,19 +62,20 @@ void tern__registry_remove(tern__entity *e)
     tern__list *node;
     while ((node = tern__list_pop(&e->children)))
         TERN__CONTAINER(node, tern__entity, sibling)->parent = NULL;
-    tern__registry_unlock();
     e->id = 0;
+    tern__registry_unlock();
 }
 
 void tern__registry_tell(tern__entity *e, tern__severity severity, const char *fmt, ...)
 {
     va_list ap;
-    if (!e->id || !e->trace)
+    if (!e->trace)
         return;
     int64_t now = tern__clock_now();
     va_start(ap, fmt);
     tern__registry_lock();
-    tern__trace_add(e->trace, severity, now, fmt, ap);
+    if (e->id) /* a thread that connects may have something to tell of a channel that goes */
+        tern__trace_add(e->trace, severity, now, fmt, ap);
     tern__registry_unlock();
     va_end(ap);
 }
