@@ -63,13 +63,22 @@ static void take_answered(tern__connector *c, bool connected, tern__list *ret)
     }
 }
 
+/* A call that is cancelled while others are answered leaves the list, too. */
+static tern__list *pop(tern__connector *c, tern__list *answered)
+{
+    pthread_mutex_lock(&c->lock);
+    tern__list *node = tern__list_pop(answered);
+    pthread_mutex_unlock(&c->lock);
+    return node;
+}
+
 static void answer(tern__connector *c, tern__transport *t, const tern_status *why)
 {
     tern__list answered, *node;
     pthread_mutex_lock(&c->lock);
     take_answered(c, t != NULL, &answered);
     pthread_mutex_unlock(&c->lock);
-    while ((node = tern__list_pop(&answered))) {
+    while ((node = pop(c, &answered))) {
         tern__connect_op *op = TERN__CONTAINER(node, tern__connect_op, node);
         op->transport = t ? tern__transport_ref(t) : NULL;
         op->status = *why;

@@ -163,7 +163,14 @@ void tern__op_init(tern__op *op, void (*run)(tern__op *op))
 
 void tern__reactor_post(tern_loop *loop, tern__op *op)
 {
+    tern__reactor_raise(loop, op, NULL);
+}
+
+void tern__reactor_raise(tern_loop *loop, tern__op *op, atomic_bool *flag)
+{
     pthread_mutex_lock(&loop->op_lock);
+    if (flag)
+        atomic_store(flag, true);
     bool first = tern__list_empty(&loop->ops);
     if (tern__list_empty(&op->node))
         tern__list_append(&loop->ops, &op->node);

@@ -70,6 +70,9 @@ void tern__reactor_arm(tern__transport *t);
 void tern__op_init(tern__op *op, void (*run)(tern__op *op));
 /* Runs the op on the loop's thread, soon. Any thread. */
 void tern__reactor_post(tern_loop *loop, tern__op *op);
+/* The same, and raises *flag in one step with it: an op that runs for another reason and finds the
+ * flag raised may end, since tern__reactor_forget() waits for this. */
+void tern__reactor_raise(tern_loop *loop, tern__op *op, atomic_bool *flag);
 /* At `at` (ns), unless it is called again before; TERN__TIME_NEVER: not any more. 0 or -ENOMEM, and
  * never fails for an op that has a timer already. */
 int tern__reactor_set_timer(tern_loop *loop, tern__op *op, int64_t at);

@@ -18,7 +18,7 @@
 
 /* REST: in the delay of a fault. CLOSED: it never got a stream of HTTP/2, or has given it back; the
  * status is in st->s. */
-typedef enum step { BEGIN, REST, CONNECT, OPEN, CLOSED } step;
+typedef enum step { NEW, REST, BEGIN, CONNECT, OPEN, CLOSED } step;
 
 typedef struct tern__stream_async {
     tern__op op;
@@ -67,8 +67,7 @@ static void on_stream(tern__client_stream *s)
 static void on_connect(tern__connect_op *op)
 {
     stream_async *a = TERN__CONTAINER(op, stream_async, connect);
-    atomic_store(&a->connected, true);
-    post(a);
+    tern__reactor_raise(a->loop, &a->op, &a->connected);
 }
 
 static void open_on(stream_async *a, tern__transport *t)
@@ -333,9 +332,28 @@ static void finish(stream_async *a)
     free_async(a);
 }
 
+/* The first step. */
+static void set_out(stream_async *a)
+{
+    tern_stream *st = a->st;
+    if (st->context && !tern__context_listen(st->context, &a->listener))
+        atomic_store(&a->cancelled, true);
+    a->step = BEGIN;
+    tern__reactor_set_timer(a->loop, &a->op, st->terms.deadline);
+    if (!st->ch->opt.fault)
+        return;
+    a->fault = tern__client_fault_begin(st->ch, st->method, st->opts.metadata);
+    if (!a->fault.due)
+        return;
+    a->step = REST;
+    tern__reactor_set_timer(a->loop, &a->op, tern__time_min(a->fault.until, st->terms.deadline));
+}
+
 static void run(tern__op *op)
 {
     stream_async *a = TERN__CONTAINER(op, stream_async, op);
+    if (a->step == NEW)
+        set_out(a);
     if (a->step == REST)
         look_at_rest(a);
     if (a->step == BEGIN)
@@ -452,32 +470,19 @@ static tern_code prepare(stream_async *a, tern_status *reterr)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "out of memory for the request's metadata");
     st->opts.metadata = &a->metadata;
-    int64_t deadline = st->terms.deadline;
-    tern_code code = tern__head_init(&a->head, st->ch, st->method, &st->opts, deadline, reterr);
-    if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, deadline))
+    tern_code code =
+        tern__head_init(&a->head, st->ch, st->method, &st->opts, st->terms.deadline, reterr);
+    /* Memory for its timer; nothing runs before the launch. */
+    if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, TERN__TIME_NEVER))
         code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
     if (code != TERN_OK)
         return code;
     return tern__stream_admit(st, reterr);
 }
 
-static void draw_fault(stream_async *a)
-{
-    tern_stream *st = a->st;
-    a->fault = tern__client_fault_begin(st->ch, st->method, st->opts.metadata);
-    if (!a->fault.due)
-        return;
-    a->step = REST;
-    tern__reactor_set_timer(a->loop, &a->op, tern__time_min(a->fault.until, st->terms.deadline));
-}
-
 static void launch(stream_async *a)
 {
-    if (a->st->ch->opt.fault)
-        draw_fault(a);
     atomic_fetch_add(&a->loop->n_calls, 1);
-    if (a->st->context && !tern__context_listen(a->st->context, &a->listener))
-        atomic_store(&a->cancelled, true);
     post(a);
 }
 

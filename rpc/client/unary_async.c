@@ -19,7 +19,7 @@
 #include "io/clock.h"
 #include "io/context.h"
 
-typedef enum step { BEGIN, CONNECT, STREAM, PAUSE, HEDGED } step;
+typedef enum step { NEW, BEGIN, CONNECT, STREAM, PAUSE, HEDGED } step;
 
 typedef struct unary {
     tern__op op;
@@ -195,8 +195,7 @@ static void fail_connect(unary *u, tern_code code)
 static void on_connect(tern__connect_op *op)
 {
     unary *u = TERN__CONTAINER(op, unary, connect);
-    atomic_store(&u->connected, true);
-    tern__reactor_post(u->loop, &u->op);
+    tern__reactor_raise(u->loop, &u->op, &u->connected);
 }
 
 static void step_connect(unary *u)
@@ -298,10 +297,29 @@ static void step_pause(unary *u)
     begin_attempts(u);
 }
 
+/* The first step: from now on it is the loop's alone. The call rests if a fault says so. */
+static void step_new(unary *u)
+{
+    if (u->call.context && !tern__context_listen(u->call.context, &u->listener))
+        atomic_store(&u->cancelled, true);
+    if (u->call.ch->opt.fault)
+        u->fault = tern__client_fault_begin(u->call.ch, u->call.method, u->call.opts->metadata);
+    if (!u->fault.due) {
+        begin_attempts(u);
+        return;
+    }
+    u->step = PAUSE;
+    u->resume_at = u->fault.until;
+    tern__reactor_set_timer(u->loop, &u->op, tern__time_min(u->resume_at, u->call.terms.deadline));
+}
+
 static void run(tern__op *op)
 {
     unary *u = TERN__CONTAINER(op, unary, op);
     switch (u->step) {
+    case NEW:
+        step_new(u);
+        break;
     case BEGIN:
         begin_attempts(u);
         break;
@@ -388,7 +406,8 @@ static tern_code prepare(unary *u, const tern_method *method, tern_status *reter
         *reterr = u->call.status;
     if (code == TERN_OK)
         code = pack(u, reterr);
-    if (code == TERN_OK && tern__reactor_set_timer(u->loop, &u->op, u->call.terms.deadline))
+    /* Memory for its timer; nothing runs before the call is posted. */
+    if (code == TERN_OK && tern__reactor_set_timer(u->loop, &u->op, TERN__TIME_NEVER))
         code = no_memory(reterr);
     return code;
 }
@@ -411,17 +430,6 @@ static unary *unary_new(tern_channel *ch, const tern_call_options *opts,
     return u;
 }
 
-/* Before its first step: the call rests if a fault says so. */
-static void draw_fault(unary *u)
-{
-    u->fault = tern__client_fault_begin(u->call.ch, u->call.method, u->call.opts->metadata);
-    if (!u->fault.due)
-        return;
-    u->step = PAUSE;
-    u->resume_at = u->fault.until;
-    tern__reactor_set_timer(u->loop, &u->op, tern__time_min(u->resume_at, u->call.terms.deadline));
-}
-
 tern_code tern__unary_start(tern_channel *ch, const tern_method *method,
                             const tern_call_options *opts, const tern__call_codec *codec,
                             void (*finish)(void *ctx, const tern_status *st), tern_status *reterr)
@@ -440,11 +448,7 @@ tern_code tern__unary_start(tern_channel *ch, const tern_method *method,
         code = prepare(u, method, &why);
     if (code == TERN_OK) {
         u->finish = finish;
-        if (ch->opt.fault)
-            draw_fault(u);
         atomic_fetch_add(&u->loop->n_calls, 1);
-        if (u->call.context && !tern__context_listen(u->call.context, &u->listener))
-            atomic_store(&u->cancelled, true);
         tern__reactor_post(u->loop, &u->op);
         return TERN_OK;
     }
