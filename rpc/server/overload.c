@@ -96,16 +96,19 @@ static tern_server_call *call_of(tern__list *node)
     return TERN__CONTAINER(TERN__CONTAINER(node, tern__gate_item, node), tern_server_call, gate);
 }
 
-/* Leaves the decided ones with their loops. With the lock. */
-static void distribute(const tern__loop *self, tern__list *decided)
+/* Leaves the decided ones with their loops. Whether some are of `self`. With the lock. */
+static bool distribute(const tern__loop *self, tern__list *decided)
 {
     tern__list *node;
+    bool own = false;
     while ((node = tern__list_pop(decided))) {
         tern__loop *l = call_of(node)->loop;
         tern__list_append(&l->decided, node);
+        own |= l == self;
         if (l != self)
             tern__loop_wake(l);
     }
+    return own;
 }
 
 /* With the lock. What is to be told to channelz: > 0 that overload has begun, < 0 that it is over,
@@ -176,7 +179,7 @@ bool tern__overload_pass(tern__loop *l, tern_server_call *call)
         tern__gate_count(&o->gate, &call->gate, v);
     else
         v = tern__gate_arrive(&o->gate, &call->gate, now, &decided);
-    distribute(l, &decided);
+    bool own = distribute(l, &decided);
     int change = change_of(o, now);
     pthread_mutex_unlock(&o->lock);
     tell(l, change);
@@ -188,7 +191,8 @@ bool tern__overload_pass(tern__loop *l, tern_server_call *call)
         arm(call, now);
     else if (v != TERN__GATE_RUN)
         refuse(call, v);
-    tern__overload_take(l); /* who has lost its place to this one, if it is of this loop */
+    if (own)
+        tern__overload_take(l); /* who has lost its place to this one */
     return v == TERN__GATE_RUN;
 }
 
@@ -254,12 +258,13 @@ static void leave(tern_server_call *call, tern__concurrency_sample sample)
     pthread_mutex_lock(&o->lock);
     tern__gate_leave(&o->gate, &call->gate, now, sample);
     tern__gate_next(&o->gate, now, &decided);
-    distribute(l, &decided);
+    bool own = distribute(l, &decided);
     int change = change_of(o, now);
     pthread_mutex_unlock(&o->lock);
     tell(l, change);
     out(call);
-    tern__overload_take(l);
+    if (own)
+        tern__overload_take(l);
 }
 
 void tern__overload_end(tern_server_call *call)
