@@ -94,12 +94,18 @@ static void on_data(void *ctx, tern__h2_stream *s, const uint8_t *data, size_t l
         tern__client_stream_notify(of(s));
 }
 
-/* What a stream of messages has handed over is sent: the next portion, and room for the sender. */
+/* What a stream of messages has handed over is sent: the next portion, and room for the sender,
+ * who is told of it where no thread waits for it. */
 static void on_sent(void *ctx, tern__h2_stream *s)
 {
     tern__transport *t = ctx;
-    if (of(s)->body)
-        tern__stream_send_more(t, of(s));
+    const tern__stream_body *b = of(s)->body;
+    if (!b)
+        return;
+    bool was_full = b->sending.len + b->out.len >= TERN_LIMIT_STREAM_SEND_BYTES;
+    tern__stream_send_more(t, of(s));
+    if (was_full && of(s)->wake)
+        of(s)->wake(of(s));
 }
 
 static void on_end(void *ctx, tern__h2_stream *s)
