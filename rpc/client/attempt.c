@@ -133,13 +133,13 @@ tern_code tern__call_deliver(tern__call *c, tern__client_stream *s)
     return c->codec->unpack(s->message, s->message_len, &c->status, c->codec->ctx);
 }
 
-/* With the channel's lock: what the policy says of a failed attempt, and the budget of that. */
-static tern__retry_action decide(tern__call *c, const tern__attempt_result *result, int64_t now,
-                                 int64_t *ret_delay)
+tern__retry_action tern__retry_judge(tern_channel *ch, tern__retry *r,
+                                     const tern__attempt_result *result, int64_t deadline,
+                                     int64_t *ret_delay)
 {
-    tern_channel *ch = c->ch;
-    tern__retry_action action = tern__retry_decide(&c->retry, result, &ch->throttle, now,
-                                                   c->terms.deadline, &ch->rng, ret_delay);
+    int64_t now = tern__clock_now();
+    tern__retry_action action =
+        tern__retry_decide(r, result, &ch->throttle, now, deadline, &ch->rng, ret_delay);
     if (action == TERN__RETRY_AFTER && ch->has_retry_budget &&
         !tern__retry_budget_take(&ch->retry_budget, now)) {
         ch->stats.retries_denied++;
@@ -182,7 +182,7 @@ static tern__retry_action judge(tern__call *c, tern__client_stream *s, const ter
             .has_pushback = s->has_pushback,
             .pushback_ms = s->pushback_ms,
         };
-        action = decide(c, &result, now, ret_delay);
+        action = tern__retry_judge(ch, &c->retry, &result, c->terms.deadline, ret_delay);
     }
     /* What is repeated transparently says nothing of the server's health; a refusal that stays
      * does. */
@@ -230,9 +230,8 @@ tern__retry_action tern__call_unreachable(tern__call *c, const tern__pass *pass,
     tern__admission_outcome(c->ch, pass, code);
     if (code != TERN_UNAVAILABLE || !c->retry.codes)
         return action;
-    int64_t now = tern__clock_now();
     pthread_mutex_lock(&c->ch->lock);
-    action = decide(c, &result, now, ret_delay);
+    action = tern__retry_judge(c->ch, &c->retry, &result, c->terms.deadline, ret_delay);
     pthread_mutex_unlock(&c->ch->lock);
     c->former = code; /* the reason is in c->status */
     return action;

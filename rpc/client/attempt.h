@@ -55,6 +55,11 @@ tern_code tern__call_deliver(tern__call *c, tern__client_stream *s);
  * RETRY_AFTER *ret_delay is the pause, ns. */
 tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern__transport *t,
                                     const tern__pass *pass, tern_code *ret, int64_t *ret_delay);
+/* With the channel's lock: what a policy says of a failed attempt, and the retry budget of that;
+ * counted. */
+tern__retry_action tern__retry_judge(tern_channel *ch, tern__retry *r,
+                                     const tern__attempt_result *result, int64_t deadline,
+                                     int64_t *ret_delay);
 /* The call is over; counts it. */
 void tern__call_count(tern__call *c, tern_code code);
 

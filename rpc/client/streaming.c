@@ -20,6 +20,7 @@
 #include "base/time.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
+#include "client/streaming_retry.h"
 #include "io/blocking.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -117,6 +118,7 @@ bool tern__stream_append(tern__buf *out, const tern__call_codec *codec)
 void tern__stream_break_locked(tern_stream *st, tern_code code, const char *message)
 {
     tern__client_stream *s = &st->s;
+    tern__stream_commit(st);
     if (!s->done) {
         tern__response_fail(s, TERN__FATE_COMMITTED, code, message);
         tern__h2_cancel(st->t->h2, &s->h2, TERN__H2_CANCEL);
@@ -143,24 +145,46 @@ static bool may_send(tern_stream *st, size_t len)
     return false;
 }
 
-static bool send_packed(tern_stream *st, const tern__call_codec *codec)
+/* One try. *ret_dead: the attempt of *ret_epoch has failed, and another one may follow it;
+ * *ret_kept: with the message, which needs no second try then. */
+static bool try_send(tern_stream *st, const tern__call_codec *codec, uint32_t *ret_epoch,
+                     bool *ret_dead, bool *ret_kept)
 {
-    pthread_mutex_lock(&st->t->lock);
+    tern__stream_enter(st, ret_epoch);
+    *ret_kept = false;
     bool ok = room(st) && may_send(st, codec->request_len);
     if (ok && !tern__stream_append(&st->body.out, codec)) {
         tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED,
                                   "out of memory for a message to send");
         ok = false;
     }
-    if (ok)
+    if (ok) {
         tern__count_sent(tern__h2_counters(st->t->h2), 1, tern__clock_coarse());
+        if (st->replay)
+            tern__stream_keep(st, &st->body.out, TERN__MESSAGE_PREFIX_LEN + codec->request_len);
+        *ret_kept = true;
+    }
     if (ok && !(st->buffering && st->body.out.len < BUFFER_BYTES)) {
         push(st);
         ok = !st->s.done;
     }
+    *ret_dead = !ok && !st->body.close_send && tern__stream_is_dead(st);
     tern__drive_pass_lead(st->t);
-    pthread_mutex_unlock(&st->t->lock);
+    tern__stream_exit(st);
     return ok;
+}
+
+static bool send_packed(tern_stream *st, const tern__call_codec *codec)
+{
+    uint32_t epoch;
+    bool dead, kept;
+    while (!try_send(st, codec, &epoch, &dead, &kept)) {
+        if (!dead || !tern__stream_revive(st, epoch))
+            return false;
+        if (kept)
+            return true;
+    }
+    return true;
 }
 
 void tern_stream_set_buffering(tern_stream *st, bool on) { st->buffering = on; }
@@ -169,11 +193,12 @@ bool tern_stream_flush(tern_stream *st)
 {
     if (st->async)
         return false; /* the loop flushes, at the end of each turn */
-    pthread_mutex_lock(&st->t->lock);
+    uint32_t epoch;
+    tern__stream_enter(st, &epoch);
     if (!st->s.done && st->body.out.len)
         push(st);
-    bool ok = !st->s.done;
-    pthread_mutex_unlock(&st->t->lock);
+    bool ok = !st->s.done || tern__stream_is_dead(st); /* what is kept goes with the next attempt */
+    tern__stream_exit(st);
     return ok;
 }
 
@@ -208,7 +233,10 @@ bool tern_stream_close_send(tern_stream *st)
     if (st->async)
         return tern__stream_async_close_send(st);
     tern__client_stream *s = &st->s;
-    pthread_mutex_lock(&st->t->lock);
+    uint32_t epoch;
+    tern__stream_enter(st, &epoch);
+    bool dead = tern__stream_is_dead(st); /* who receives revives it */
+    st->body.close_send |= dead;
     if (!s->done && !st->body.close_send) {
         st->body.close_send = true;
         if (st->body.out.len && s->h2.tx.off == s->h2.tx.len) {
@@ -220,8 +248,8 @@ bool tern_stream_close_send(tern_stream *st)
         }
         flush(st);
     }
-    bool ok = !s->done;
-    pthread_mutex_unlock(&st->t->lock);
+    bool ok = !s->done || dead;
+    tern__stream_exit(st);
     return ok;
 }
 
@@ -236,12 +264,13 @@ static void count_given(tern_stream *st)
 }
 
 /* Takes what has been received; waits for it if need be. Then *fed is what the reader has said, if
- * it was fed meanwhile (0: it was not). */
-static tern__stream_next take_payload(tern_stream *st, int *fed)
+ * it was fed meanwhile (0: it was not). *ret_dead: the attempt of *ret_epoch has failed, and
+ * another one may follow it. */
+static tern__stream_next try_take(tern_stream *st, int *fed, uint32_t *ret_epoch, bool *ret_dead)
 {
-    tern__transport *t = st->t;
     tern__buf_trim_unused(&st->taken, KEEP_BYTES, st->n_taken);
-    pthread_mutex_lock(&t->lock);
+    tern__stream_enter(st, ret_epoch);
+    tern__transport *t = st->t;
     if (st->body.in.len == 0 && !st->s.done) {
         if (st->body.out.len)
             push(st); /* the answer may depend on it */
@@ -264,11 +293,23 @@ static tern__stream_next take_payload(tern_stream *st, int *fed)
     if (ok && tern__h2_wants_take(t->h2))
         flush(st);
     bool later = !ok && !st->s.done;
+    *ret_dead = tern__stream_is_dead(st);
     t->last_active = tern__clock_now();
     count_given(st);
     tern__drive_pass_lead(t);
-    pthread_mutex_unlock(&t->lock);
+    tern__stream_exit(st);
     return ok ? TERN__STREAM_MESSAGE : later ? TERN__STREAM_LATER : TERN__STREAM_OVER;
+}
+
+static tern__stream_next take_payload(tern_stream *st, int *fed)
+{
+    uint32_t epoch;
+    bool dead;
+    tern__stream_next next;
+    do
+        next = try_take(st, fed, &epoch, &dead);
+    while (dead && !st->async && tern__stream_revive(st, epoch));
+    return next;
 }
 
 static void break_message(tern_stream *st, int error)
@@ -366,18 +407,27 @@ bool tern_stream_recv(tern_stream *st, const void **ret, size_t *ret_len)
     return !st->async && tern__stream_receive(st, ret, ret_len) == TERN__STREAM_MESSAGE;
 }
 
-const tern_metadata *tern_stream_initial_metadata(tern_stream *st)
+static bool await_headers(tern_stream *st, uint32_t *ret_epoch)
 {
-    if (st->async)
-        return &st->s.initial; /* in a callback: by the thread that fills it */
-    pthread_mutex_lock(&st->t->lock);
+    tern__stream_enter(st, ret_epoch);
     if (!st->s.headers_seen && !st->s.done) {
         if (st->body.out.len)
             push(st);
         await(st, &st->s.waiter, TERN__WAIT_HEADERS);
     }
+    bool dead = tern__stream_is_dead(st);
     tern__drive_pass_lead(st->t);
-    pthread_mutex_unlock(&st->t->lock);
+    tern__stream_exit(st);
+    return !dead;
+}
+
+const tern_metadata *tern_stream_initial_metadata(tern_stream *st)
+{
+    uint32_t epoch;
+    if (st->async)
+        return &st->s.initial; /* in a callback: by the thread that fills it */
+    while (!await_headers(st, &epoch) && tern__stream_revive(st, epoch))
+        ;
     return &st->s.initial;
 }
 
@@ -385,9 +435,10 @@ const tern_metadata *tern_stream_initial_metadata(tern_stream *st)
 
 void tern__stream_break(tern_stream *st, tern_code code, const char *message)
 {
-    pthread_mutex_lock(&st->t->lock);
+    uint32_t epoch;
+    tern__stream_enter(st, &epoch);
     tern__stream_break_locked(st, code, message);
-    pthread_mutex_unlock(&st->t->lock);
+    tern__stream_exit(st);
 }
 
 void tern_stream_cancel(tern_stream *st)
@@ -396,12 +447,15 @@ void tern_stream_cancel(tern_stream *st)
         tern__stream_async_cancel(st);
         return;
     }
-    pthread_mutex_lock(&st->t->lock);
+    uint32_t epoch;
+    if (st->replay)
+        tern_context_cancel(st->replay->context); /* whoever revives it gives up */
+    tern__stream_enter(st, &epoch);
     st->s.cancelled = true;
     tern__client_stream_notify(&st->s);
     tern__drive_wake(st->t);
     tern__drive_give_up(st->t, &st->s, TERN__FATE_IN_DOUBT);
-    pthread_mutex_unlock(&st->t->lock);
+    tern__stream_exit(st);
 }
 
 const tern_method *tern__stream_method(const tern_stream *st) { return st->method; }
@@ -442,7 +496,9 @@ static void report(tern_stream *st)
     tern_code code = st->s.status.code;
     /* how long a stream lasts says nothing of the server */
     st->pass.channel.began = st->pass.method.began = TERN__TIME_NEVER;
-    if (st->s.own_fault)
+    if (st->replay && st->replay->settled)
+        ; /* it ended between two attempts */
+    else if (st->s.own_fault)
         tern__admission_cancel(ch, &st->pass);
     else
         tern__admission_outcome(ch, &st->pass, code);

@@ -13,12 +13,13 @@
 #include "client/pick.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
+#include "client/streaming_retry.h"
 #include "io/clock.h"
 #include "io/context.h"
 
-/* REST: in the delay of a fault. CLOSED: it never got a stream of HTTP/2, or has given it back; the
- * status is in st->s. */
-typedef enum step { NEW, REST, BEGIN, CONNECT, OPEN, CLOSED } step;
+/* REST: in the delay of a fault. PAUSE: before another attempt. CLOSED: it never got a stream of
+ * HTTP/2, or has given it back; the status is in st->s. */
+typedef enum step { NEW, REST, BEGIN, CONNECT, OPEN, PAUSE, CLOSED } step;
 
 typedef struct tern__stream_async {
     tern__op op;
@@ -26,6 +27,7 @@ typedef struct tern__stream_async {
     tern_stream *st;
     step step;
     unsigned tries;
+    int64_t resume_at; /* PAUSE: before another attempt */
     tern_metadata metadata; /* the request's: a copy */
     tern__head head;
     tern__request request;
@@ -59,6 +61,29 @@ static void fail(stream_async *a, tern_code code, const char *message)
     a->step = CLOSED;
 }
 
+/* An attempt has ended: the stream has, or a retryPolicy wants another one. */
+static void follow(stream_async *a)
+{
+    int64_t delay = 0;
+    tern__retry_action action =
+        a->st->replay ? tern__stream_judge(a->st, &delay) : TERN__RETRY_STOP;
+    a->step = CLOSED;
+    if (action == TERN__RETRY_STOP)
+        return;
+    a->step = PAUSE;
+    a->resume_at = tern__time_add(tern__clock_now(), delay);
+    tern__reactor_set_timer(a->loop, &a->op, tern__time_min(a->resume_at, a->st->terms.deadline));
+    post(a);
+}
+
+/* No connection is to be had. */
+static void unreachable(stream_async *a, tern_code code, const char *message)
+{
+    tern__response_fail(&a->st->s, TERN__FATE_NOT_PICKED, code, message);
+    a->st->s.given_up = code != TERN_UNAVAILABLE;
+    follow(a);
+}
+
 static void on_stream(tern__client_stream *s)
 {
     post(TERN__CONTAINER(s, tern_stream, s)->async);
@@ -75,7 +100,8 @@ static void open_on(stream_async *a, tern__transport *t)
     tern_stream *st = a->st;
     st->t = t;
     a->step = OPEN;
-    tern__head_update(&a->head, tern__clock_now(), st->terms.deadline, 0);
+    uint32_t former = st->replay ? st->replay->retry.attempts - 1 : 0;
+    tern__head_update(&a->head, tern__clock_now(), st->terms.deadline, former);
     a->request = (tern__request){
         .fields = a->head.fields,
         .n_fields = a->head.n_fields,
@@ -97,7 +123,7 @@ static void begin(stream_async *a)
     why.message[0] = '\0';
     tern_code code = tern__pick_look(a->st->ch, a->connect.wait_for_ready, &t, &why);
     if (code != TERN_OK) {
-        fail(a, code, why.message);
+        unreachable(a, code, why.message);
     } else if (t) {
         open_on(a, t);
     } else {
@@ -152,7 +178,7 @@ static void look_at_connection(stream_async *a)
         if (a->connect.transport)
             open_on(a, a->connect.transport);
         else
-            fail(a, a->connect.status.code, a->connect.status.message);
+            unreachable(a, a->connect.status.code, a->connect.status.message);
         return;
     }
     tern_code code = a->on_finished ? TERN_CANCELLED : own_end(a);
@@ -175,6 +201,8 @@ static void move_messages(stream_async *a)
     if (a->n_queued)
         tern__count_sent(tern__h2_counters(st->t->h2), a->n_queued, tern__clock_coarse());
     a->n_queued = 0;
+    if (more && st->replay)
+        tern__stream_keep(st, &a->queue, a->queue.len);
     if (more && st->body.out.len == 0) {
         tern__buf former = st->body.out;
         st->body.out = a->queue;
@@ -194,26 +222,56 @@ static void move_messages(stream_async *a)
         tern__stream_break_locked(st, TERN_RESOURCE_EXHAUSTED, why.message);
         return;
     }
-    if (more) {
+    bool again = st->body.out.len != 0; /* what another attempt had sent */
+    if (more || again) {
         tern__stream_send_more(st->t, s);
     } else if (closes && st->body.out.len == 0) {
         size_t off = s->h2.tx.off;
         tern__h2_send(st->t->h2, &s->h2, s->h2.tx.data + off, s->h2.tx.len - off, true);
     }
-    st->t->unflushed |= more || closes;
+    st->t->unflushed |= more || again || closes;
 }
 
 /* Gives the connection back when the stream is done, or begins anew on another. */
 static void close_stream(stream_async *a)
 {
     tern_stream *st = a->st;
-    if (tern__stream_try_again(st) && a->tries++ < TERN_LIMIT_TRANSPARENT_RETRIES) {
+    if (tern__stream_is_dead(st)) {
+        follow(a);
+        return;
+    }
+    if (!st->replay && tern__stream_try_again(st) && a->tries++ < TERN_LIMIT_TRANSPARENT_RETRIES) {
         tern__stream_rewind(st);
         a->step = BEGIN;
         post(a);
         return;
     }
     a->step = CLOSED;
+}
+
+/* Between two attempts. */
+static void resume(stream_async *a)
+{
+    tern_stream *st = a->st;
+    tern_code code = a->on_finished ? TERN_CANCELLED : own_end(a);
+    if (code != TERN_OK) {
+        tern__stream_commit(st);
+        tern_status_set(&st->s.status, code, "%s",
+                        code == TERN_CANCELLED ? "the call was cancelled by its caller"
+                                               : "the deadline passed between two attempts");
+        a->step = CLOSED;
+        return;
+    }
+    if (tern__clock_now() < a->resume_at)
+        return;
+    tern__reactor_set_timer(a->loop, &a->op, st->terms.deadline);
+    tern__transport_unref(st->t);
+    st->t = NULL;
+    a->step = CLOSED;
+    if (tern__stream_begin_again(st) && tern__stream_refill(st)) {
+        st->body.close_send = false; /* it is asked for anew */
+        a->step = BEGIN;
+    }
 }
 
 static void pump(stream_async *a)
@@ -356,6 +414,8 @@ static void run(tern__op *op)
         set_out(a);
     if (a->step == REST)
         look_at_rest(a);
+    if (a->step == PAUSE)
+        resume(a);
     if (a->step == BEGIN)
         begin(a);
     if (a->step == CONNECT)
@@ -475,9 +535,9 @@ static tern_code prepare(stream_async *a, tern_status *reterr)
     /* Memory for its timer; nothing runs before the launch. */
     if (code == TERN_OK && tern__reactor_set_timer(a->loop, &a->op, TERN__TIME_NEVER))
         code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a stream");
-    if (code != TERN_OK)
-        return code;
-    return tern__stream_admit(st, reterr);
+    if (code == TERN_OK)
+        code = tern__stream_replay_begin(st, reterr);
+    return code == TERN_OK ? tern__stream_admit(st, reterr) : code;
 }
 
 static void launch(stream_async *a)

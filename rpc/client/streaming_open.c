@@ -7,6 +7,7 @@
 #include "client/fault.h"
 #include "client/pick.h"
 #include "client/streaming_parts.h"
+#include "client/streaming_retry.h"
 #include "io/blocking.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -34,6 +35,7 @@ void tern__stream_discard(tern_stream *st)
 {
     if (st->t)
         tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+    tern__stream_replay_free(st);
     tern__call_terms_end(&st->terms, st->ch);
     if (st->release)
         st->release(st->attached);
@@ -50,8 +52,7 @@ void tern__stream_discard(tern_stream *st)
     free(st);
 }
 
-/* One try on one connection; the outcome of a failed one is in st->s. */
-static bool open_on(tern_stream *st, const tern__head *head, bool close_send)
+bool tern__stream_open_on(tern_stream *st, const tern__head *head, bool close_send)
 {
     tern__transport *t = st->t;
     tern__client_stream *s = &st->s;
@@ -107,7 +108,7 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
         if (code != TERN_OK)
             return code;
         tern__head_update(head, tern__clock_now(), st->terms.deadline, 0);
-        if (open_on(st, head, close_send))
+        if (tern__stream_open_on(st, head, close_send))
             return TERN_OK;
         if (!tern__stream_try_again(st) || i == TERN_LIMIT_TRANSPARENT_RETRIES) {
             tern__status_copy(reterr, &st->s.status);
@@ -144,10 +145,16 @@ static tern_code admit_and_open(tern_stream *st, tern__head *head, bool close_se
     if (code != TERN_OK)
         return code;
     tern__blocking_announce();
-    code = connect_and_open(st, head, close_send, reterr);
+    if (!st->replay) {
+        code = connect_and_open(st, head, close_send, reterr);
+    } else if (!tern__stream_open_first(st)) {
+        code = st->s.status.code;
+        tern__status_copy(reterr, &st->s.status);
+    }
     if (code == TERN_OK)
         return TERN_OK;
-    tern__admission_outcome(st->ch, &st->pass, code);
+    if (!st->replay || !st->replay->settled)
+        tern__admission_outcome(st->ch, &st->pass, code);
     tern__admission_lost(st->ch);
     return code;
 }
@@ -172,13 +179,32 @@ static tern_code put_request(tern_stream *st, const tern__call_codec *codec, ter
     return code;
 }
 
+/* A request that is more than may be kept is sent once. */
+static void keep_request(tern_stream *st)
+{
+    if (st->replay)
+        tern__stream_keep(st, &st->body.sending, st->body.sending.len);
+    if (!st->replay || st->replay->retry.committed)
+        tern__stream_replay_free(st);
+    else
+        tern__buf_consume(&st->body.sending, st->body.sending.len); /* each attempt has a copy */
+}
+
 static tern_code begin(tern_stream *st, const tern__call_codec *codec, tern_status *reterr)
 {
     tern__head head;
-    tern_code code = tern__head_init(&head, st->ch, st->method, &st->opts, st->terms.deadline,
-                                     reterr);
+    tern_code code = tern__stream_replay_begin(st, reterr);
     if (code == TERN_OK && codec)
         code = put_request(st, codec, reterr);
+    if (code == TERN_OK && codec)
+        keep_request(st);
+    if (code != TERN_OK)
+        return code;
+    if (st->replay) {
+        st->body.close_send = codec != NULL;
+        return admit_and_open(st, NULL, codec != NULL, reterr);
+    }
+    code = tern__head_init(&head, st->ch, st->method, &st->opts, st->terms.deadline, reterr);
     if (code == TERN_OK)
         code = admit_and_open(st, &head, codec != NULL, reterr);
     tern__head_deinit(&head);

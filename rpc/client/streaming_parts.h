@@ -36,6 +36,7 @@ struct tern_stream {
     uint32_t n_given;   /* messages handed out that are not counted yet */
 
     struct tern__stream_async *async; /* NULL: blocking */
+    struct tern__stream_replay *replay; /* streaming_retry.h; NULL: it is attempted once */
 
     void *attached;
     void (*release)(void *);
@@ -56,6 +57,8 @@ bool tern__stream_try_again(const tern_stream *st);
 /* Gives that connection back; the stream is as before its first try. */
 void tern__stream_rewind(tern_stream *st);
 
+/* One try on the connection it has; the outcome of a failed one is in st->s. */
+bool tern__stream_open_on(tern_stream *st, const tern__head *head, bool close_send);
 /* Asks the channel's gates. */
 tern_code tern__stream_admit(tern_stream *st, tern_status *reterr);
 

@@ -124,6 +124,7 @@ static void on_headers_end(void *ctx, tern__h2_stream *h2s, bool end)
     unsigned n = atomic_load(&s->requests);
     if (n < SCRIPT_STEPS_MAX)
         atomic_store(&s->attempts[n], atomic_load(&s->previous_attempts));
+    of(h2s)->number = n;
     atomic_store(&s->requests, n + 1);
     if (end || of(h2s)->step->action == SCRIPT_EARLY)
         act(s, of(h2s));
@@ -133,6 +134,8 @@ static void on_data(void *ctx, tern__h2_stream *h2s, const uint8_t *data, size_t
 {
     script *s = ctx;
     (void)data;
+    if (of(h2s)->number < SCRIPT_STEPS_MAX)
+        atomic_fetch_add(&s->bytes[of(h2s)->number], (unsigned)len);
     /* an early answer comes from one that reads no further: the windows stay shut */
     if (of(h2s)->step->action != SCRIPT_EARLY)
         tern__h2_consume(s->h2, h2s, len);

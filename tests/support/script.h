@@ -35,6 +35,7 @@ typedef struct script_step {
 typedef struct script_stream {
     tern__h2_stream h2;
     bool used, answered;
+    unsigned number; /* of the request */
     const script_step *step;
     tern__h2_field trailers[8];
 } script_stream;
@@ -47,6 +48,7 @@ typedef struct script {
     atomic_uint requests, connections, resets;
     atomic_int previous_attempts; /* newest grpc-previous-rpc-attempts, -1: none */
     atomic_int attempts[SCRIPT_STEPS_MAX]; /* the same of each request, in order */
+    atomic_uint bytes[SCRIPT_STEPS_MAX];   /* of messages and their prefixes, of each request */
     atomic_llong timeout_ms;               /* newest grpc-timeout, -1: none */
 
     pthread_t thread;

@@ -29,7 +29,9 @@ typedef struct tern_stream tern_stream;
  * options and the request's metadata are copied, but `context`, ret_initial_metadata and
  * ret_trailing_metadata must live until finish, which fills the latter. The deadline bounds the
  * whole stream. On success *ret must go to tern_stream_finish(). A stream is attempted once: once
- * it is open nothing of it is repeated, since what was received from it cannot be taken back. */
+ * it is open nothing of it is repeated, unless a retryPolicy of the service config says so
+ * (docs/service-config.md): then what is sent is kept, up to TERN_LIMIT_RETRY_BUFFER_BYTES, and
+ * goes with each attempt until response headers have come. */
 TERN_API tern_code tern_stream_open(tern_channel *ch, const tern_method *method,
                                     const tern_call_options *opts, tern_stream **ret,
                                     tern_status *reterr);

@@ -117,6 +117,60 @@ static void test_every_allocation(void **state)
     config = NULL;
 }
 
+/* A stream, from the channel to its end. Its threads may run out at any time; what it says of that
+ * is its status. */
+static tern_code whole_stream(const tern_metadata *md)
+{
+    static const tern_method m = { .path = "/tests.v1.Probe/Echo",
+                                   .kind = TERN_KIND_BIDI_STREAMING };
+    tern_channel *ch = NULL;
+    tern_stream *s;
+    const void *message;
+    size_t len;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    tern_call_options call = TERN_CALL_OPTIONS_INIT;
+    opts.service_config = config;
+    call.timeout_ms = 20000;
+    call.metadata = md;
+    st.message[0] = '\0';
+    tern_code code = tern_channel_new(server.target, &opts, &ch, &st);
+    if (code == TERN_OK)
+        code = tern_stream_open(ch, &m, &call, &s, &st);
+    if (code == TERN_OK) {
+        (void)(tern_stream_send(s, "\n\5hello", 7) && tern_stream_close_send(s));
+        while (tern_stream_recv(s, &message, &len))
+            assert_true(len > 0);
+        code = tern_stream_finish(s, &st);
+    }
+    tern_channel_free(ch);
+    return code;
+}
+
+static void test_stream(void **state)
+{
+    (void)state;
+    tern_metadata *md = tern_metadata_new();
+    tern_metadata_add(md, "x-echo-a", "b");
+    for (int once = 0; once < 2; once++) {
+        bool failed = true;
+        config = RETRIES;
+        for (long n = 0; failed; n++) {
+            if (once)
+                failmalloc_once(n);
+            else
+                failmalloc_after(n);
+            tern_code code = whole_stream(md);
+            failed = failmalloc_off();
+            if (code != TERN_OK && code != TERN_RESOURCE_EXHAUSTED && code != TERN_UNAVAILABLE)
+                fail_msg("allocation %ld: %s: %s", n, tern_code_name(code), st.message);
+            assert_true(code != TERN_OK || !failed || once);
+            assert_true(n < 1000);
+        }
+    }
+    tern_metadata_free(md);
+    config = NULL;
+}
+
 /* An update that runs out of memory changes nothing. */
 static void test_update(void **state)
 {
@@ -169,6 +223,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation),
         cmocka_unit_test(test_update),
+        cmocka_unit_test(test_stream),
         cmocka_unit_test(test_channel_recovers),
     };
     return cmocka_run_group_tests_name("client/memory", tests, start, end);
