@@ -133,6 +133,14 @@ static void begin(stream_async *a)
     }
 }
 
+static bool finish_asked(stream_async *a)
+{
+    pthread_mutex_lock(&a->lock);
+    bool asked = a->on_finished != NULL;
+    pthread_mutex_unlock(&a->lock);
+    return asked;
+}
+
 /* Whether the call is to end from this side, and how. */
 static tern_code own_end(const stream_async *a)
 {
@@ -181,7 +189,7 @@ static void look_at_connection(stream_async *a)
             unreachable(a, a->connect.status.code, a->connect.status.message);
         return;
     }
-    tern_code code = a->on_finished ? TERN_CANCELLED : own_end(a);
+    tern_code code = finish_asked(a) ? TERN_CANCELLED : own_end(a);
     if (code != TERN_OK && tern__pick_cancel(a->st->ch, &a->connect))
         fail(a, code, code == TERN_CANCELLED
                           ? "the call was cancelled by its caller"
@@ -253,7 +261,7 @@ static void close_stream(stream_async *a)
 static void resume(stream_async *a)
 {
     tern_stream *st = a->st;
-    tern_code code = a->on_finished ? TERN_CANCELLED : own_end(a);
+    tern_code code = finish_asked(a) ? TERN_CANCELLED : own_end(a);
     if (code != TERN_OK) {
         tern__stream_commit(st);
         tern_status_set(&st->s.status, code, "%s",
@@ -426,10 +434,7 @@ static void run(tern__op *op)
         return;
     tell_sent(a);
     tell_received(a);
-    pthread_mutex_lock(&a->lock);
-    bool finished = a->on_finished != NULL;
-    pthread_mutex_unlock(&a->lock);
-    if (finished)
+    if (finish_asked(a))
         finish(a);
 }
 

@@ -12,6 +12,8 @@
 
 #include <tern/tern.h>
 
+#include <tern/limits.h>
+
 #include "support/probe.h"
 
 #define PATIENCE_MS 20000
@@ -82,7 +84,10 @@ static int setup(void **state)
     (void)state;
     uint16_t port;
     char target[64];
-    assert_int_equal(tern_server_new(NULL, &srv, &st), TERN_OK);
+    /* Windows that do not grow: so much and no more is taken from who sends. */
+    tern_server_options server = TERN_SERVER_OPTIONS_INIT;
+    server.receive_window_bytes_max = TERN_LIMIT_STREAM_WINDOW_BYTES;
+    assert_int_equal(tern_server_new(&server, &srv, &st), TERN_OK);
     assert_int_equal(tern_server_add_raw(srv, &echo, handle_echo, NULL, &st), TERN_OK);
     assert_int_equal(tern_server_add_raw(srv, &silent, handle_silent, NULL, &st), TERN_OK);
     assert_int_equal(tern_server_add_raw(srv, &flood, handle_flood, NULL, &st), TERN_OK);
