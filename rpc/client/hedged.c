@@ -51,9 +51,12 @@ static void leave_transport(tern__hedge_attempt *a)
         tern__count_received(tern__h2_counters(a->t->h2), a->s.messages, a->t->last_active);
 }
 
+/* How long an attempt took that was cancelled for another says nothing. */
 static void give_back_transport(tern__hedge_attempt *a)
 {
-    tern__pick_done(a->t, a->s.began, a->s.status.code, a->s.fate);
+    const tern__client_stream *s = &a->s;
+    int64_t began = s->status.code == TERN_CANCELLED ? TERN__TIME_NEVER : s->began;
+    tern__pick_done(a->t, began, s->status.code, s->fate);
     tern__transport_unref(a->t);
     a->t = NULL;
     a->step = TERN__HEDGE_ENDED;
@@ -76,7 +79,8 @@ static bool abandon(tern__hedge_attempt *a, tern_code code)
         if (!is_connected(a) && !tern__pick_cancel(ch, &a->connect))
             return false;
         if (a->connect.transport)
-            tern__pick_done(a->connect.transport, TERN__TIME_NEVER, code, TERN__FATE_NEVER_SENT);
+            tern__pick_done(a->connect.transport, TERN__TIME_NEVER, TERN_CANCELLED,
+                            TERN__FATE_NEVER_SENT);
         tern__transport_unref(a->connect.transport);
         a->connect.transport = NULL;
         a->step = TERN__HEDGE_ENDED;

@@ -18,6 +18,7 @@
 #include <tern/limits.h>
 
 #include "base/time.h"
+#include "client/pick.h"
 #include "client/reactor.h"
 #include "client/streaming_parts.h"
 #include "client/streaming_retry.h"
@@ -518,6 +519,9 @@ void tern__stream_conclude(tern_stream *st)
     if (st->opts.ret_trailing_metadata)
         tern__metadata_append_all(st->opts.ret_trailing_metadata, &st->s.trailing);
     report(st);
+    if (st->t && !st->picked_done)
+        tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+    st->picked_done = true;
     tern__call_terms_end(&st->terms, st->ch); /* after the callback the channel may go */
     if (st->interception)
         tern__client_intercept_end(st->interception, &st->s.status);

@@ -99,6 +99,7 @@ static void open_on(stream_async *a, tern__transport *t)
 {
     tern_stream *st = a->st;
     st->t = t;
+    st->picked_done = false;
     a->step = OPEN;
     uint32_t former = st->replay ? st->replay->retry.attempts - 1 : 0;
     tern__head_update(&a->head, tern__clock_now(), st->terms.deadline, former);

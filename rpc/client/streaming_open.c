@@ -33,7 +33,7 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
 
 void tern__stream_discard(tern_stream *st)
 {
-    if (st->t)
+    if (st->t && !st->picked_done)
         tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
     tern__stream_replay_free(st);
     tern__call_terms_end(&st->terms, st->ch);

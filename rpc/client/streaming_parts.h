@@ -15,6 +15,7 @@ struct tern_stream {
     tern__stream_body body;
     tern_channel *ch;
     tern__transport *t; /* a reference */
+    bool picked_done;   /* what became of it there was told (pick.h) */
     const tern_method *method;
     tern_call_options opts; /* a copy: the caller's own may go once the stream is open */
     tern__call_terms terms;

@@ -111,6 +111,15 @@ bool tern__stream_is_dead(const tern_stream *st)
            !s->headers_seen && !s->given_up && !s->cancelled;
 }
 
+/* The connection stays the stream's until it has another one; how this attempt went on it is told
+ * once. */
+static void tell_balancer(tern_stream *st)
+{
+    if (st->t && !st->picked_done)
+        tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+    st->picked_done = true;
+}
+
 /* --- attempts --------------------------------------------------------------------------------- */
 
 tern__retry_action tern__stream_judge(tern_stream *st, int64_t *ret_delay)
@@ -123,6 +132,7 @@ tern__retry_action tern__stream_judge(tern_stream *st, int64_t *ret_delay)
         return TERN__RETRY_STOP;
     if (st->t && !tern__transport_usable(st->t))
         tern__pick_drop(st->ch, st->t);
+    tell_balancer(st);
     const tern__attempt_result result = { .code = s->status.code,
                                           .fate = s->fate,
                                           .has_pushback = s->has_pushback,
@@ -219,6 +229,7 @@ static bool open_attempt(tern_stream *st)
     }
     tern__transport_unref(st->t);
     st->t = t;
+    st->picked_done = false;
     if (!tern__stream_refill(st))
         return false;
     tern__buf former = st->body.sending;

@@ -453,6 +453,32 @@ static void crowd(void)
     }
 }
 
+/* Attempts go to different servers, each on a connection of its own. */
+static void two_servers(void)
+{
+    static const script_step silent[] = { SILENCE }, good[] = { ANSWER_OK };
+    static script other;
+    char target[128];
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    script_start(&peer, silent, 1, false);
+    script_start(&other, good, 1, false);
+    snprintf(target, sizeof target, "ipv4:127.0.0.1:%u,127.0.0.1:%u", peer.port, other.port);
+    opts.load_balancing = "round_robin";
+    opts.service_config = POLICY("5", "0.05", "14") "}"; /* the first may wait for one server */
+    channel = probe_channel_with(target, &opts);
+    int64_t until = probe_now_ms() + 10000;
+    while (atomic_load(&peer.requests) < 5) { /* both are connected by then */
+        assert_int_equal(call(), TERN_OK);
+        assert_true(probe_now_ms() < until);
+        probe_sleep_ms(1);
+    }
+    assert_true(probe_wait(&peer.resets, atomic_load(&peer.requests)));
+    assert_int_equal(stats.calls_failed, 0);
+    tern_channel_free(channel);
+    script_stop(&peer);
+    script_stop(&other);
+}
+
 /* On a loop of the program's own that nobody runs meanwhile: a blocking call needs none. */
 static void test_no_loop(void **state)
 {
@@ -496,6 +522,7 @@ BOTH_WAYS(unreachable)
 BOTH_WAYS(not_hedged)
 BOTH_WAYS(gates)
 BOTH_WAYS(crowd)
+BOTH_WAYS(two_servers)
 
 int main(void)
 {
@@ -516,6 +543,7 @@ int main(void)
         cmocka_unit_test(test_not_hedged),
         cmocka_unit_test(test_gates),
         cmocka_unit_test(test_crowd),
+        cmocka_unit_test(test_two_servers),
         cmocka_unit_test(test_no_loop),
     };
     return cmocka_run_group_tests_name("hedging", tests, NULL, NULL);
