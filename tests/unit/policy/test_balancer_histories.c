@@ -47,6 +47,7 @@ static struct {
     bool listed;
     uint32_t in_flight;
     tern__lb_state state;
+    bool failed; /* and not READY since */
 } model[SERVERS];
 static tern__rng rng;
 static int64_t now;
@@ -159,6 +160,8 @@ static void report(void)
         [TERN__LB_TRANSIENT_FAILURE] = { TERN__LB_CONNECTING, TERN__LB_CONNECTING },
     };
     model[s].state = next[model[s].state][tern__rng_below(&rng, 3) == 0];
+    model[s].failed = model[s].state == TERN__LB_TRANSIENT_FAILURE ||
+                      (model[s].failed && model[s].state != TERN__LB_READY);
     tern__balancer_report(&lb, i, model[s].state, now);
 }
 
@@ -170,6 +173,9 @@ static void check(void)
         assert_true(model[s].listed);
         assert_int_equal(lb.at[i].in_flight, model[s].in_flight);
         assert_int_equal(lb.at[i].state, model[s].state);
+        assert_int_equal(tern__balancer_seen(&lb, i), model[s].failed || lb.at[i].ejected
+                                                          ? TERN__LB_TRANSIENT_FAILURE
+                                                          : model[s].state);
         bool usable = lb.at[i].state == TERN__LB_READY && !lb.at[i].ejected && !lb.at[i].left_out;
         assert_int_equal(tern__balancer_usable(&lb, i), usable);
         n_ready += usable;

@@ -304,6 +304,32 @@ static void updates_keep_records(void **state)
     assert_int_equal(lb.at[1].record.multiplier, 0);
 }
 
+/* In a subset, those outside of it are no servers: neither for the share nor as outliers, though
+ * calls that they had may end. */
+static void in_a_subset(void **state)
+{
+    (void)state;
+    const tern__lb_config subset = { .kind = TERN__LB_RANDOM_SUBSETTING,
+                                     .random_subsetting = { 4, &config } };
+    od->failure_percentage = (tern__lb_ejection){ true, 85, 100, 1, 1 };
+    od->max_ejection_percent = 50;
+    now = 0;
+    lbkit_start(&subset, 20, TERN__LB_READY);
+    assert_int_equal(tern__balancer_tick(&lb, now), 10 * S);
+    for (uint32_t i = 0; i < 20; i++)
+        calls(i, 0, 10);
+    next_interval();
+    assert_int_equal(n_ejected(), 2);
+    assert_int_equal(lb.n_ready, 2);
+    /* One that was ejected and has left the subset leaves its place to another. */
+    for (uint32_t i = 0; i < 20; i++)
+        lb.at[i].left_out ^= lb.at[i].ejected;
+    for (uint32_t i = 0; i < 20; i++)
+        calls(i, 0, 10);
+    next_interval();
+    assert_int_equal(n_ejected(), 3); /* of two in the subset one more */
+}
+
 /* Whatever the answers: at a look no more are ejected than before, or up to the share; and once
  * all is well everybody is back. */
 static void random_histories(void **state)
@@ -346,6 +372,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_algorithm_no_timer, begin, end),
         cmocka_unit_test_setup_teardown(an_interval_of_nothing_is_none, begin, end),
         cmocka_unit_test_setup_teardown(updates_keep_records, begin, end),
+        cmocka_unit_test_setup_teardown(in_a_subset, begin, end),
         cmocka_unit_test_setup_teardown(random_histories, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

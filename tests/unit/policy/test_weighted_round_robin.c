@@ -239,6 +239,39 @@ static void nobody_starves(void **state)
     assert_in_range(taken[0], 990, 1050);
 }
 
+/* And none counts for more than ten times the mean: one of a million among thirty gets as many
+ * turns as a hundred of the others, which are held at a tenth of it. */
+static void nobody_takes_all(void **state)
+{
+    (void)state;
+    unsigned taken[30] = { 0 };
+    lbkit_start(&config, 30, TERN__LB_READY);
+    for (int64_t t = 0; t <= 10; t++)
+        for (uint32_t i = 0; i < 30; i++)
+            report(i, t * S, i == 4 ? 1000000 : 1, 1.0);
+    for (unsigned k = 0; k < 12900; k++)
+        taken[lbkit_pick(11 * S)]++;
+    assert_in_range(taken[4], 9900, 10100);
+    assert_in_range(taken[5], 99, 101);
+}
+
+/* The mean is that of the servers on the list. */
+static void the_mean_follows_the_list(void **state)
+{
+    (void)state;
+    unsigned taken[3];
+    lbkit_start(&config, 4, TERN__LB_READY);
+    for (int64_t t = 0; t <= 10; t++)
+        for (uint32_t i = 0; i < 3; i++)
+            report(i, t * S, 300 - 100 * i, 1.0);
+    (void)lbkit_pick(11 * S);
+    lbkit_update(1, 3); /* 200, 100, none: 150 */
+    turns(11 * S, 4500, taken);
+    assert_in_range(taken[0], 1999, 2001);
+    assert_in_range(taken[1], 999, 1001);
+    assert_in_range(taken[2], 1499, 1501);
+}
+
 /* A new list keeps the weights of those that stay. */
 static void updates_keep_weights(void **state)
 {
@@ -267,6 +300,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nonsense_is_not_taken, begin, end),
         cmocka_unit_test_setup_teardown(one_kind_of_report_counts, begin, end),
         cmocka_unit_test_setup_teardown(nobody_starves, begin, end),
+        cmocka_unit_test_setup_teardown(nobody_takes_all, begin, end),
+        cmocka_unit_test_setup_teardown(the_mean_follows_the_list, begin, end),
         cmocka_unit_test_setup_teardown(updates_keep_weights, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
