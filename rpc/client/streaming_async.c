@@ -441,6 +441,9 @@ static void run(tern__op *op)
 
 /* --- what the program asks for ---------------------------------------------------------------- */
 
+/* All of it is posted with the lock held: once it is released, the loop may have seen that the
+ * stream is to be finished, and the stream may be gone. */
+
 static void on_cancel(tern__context_listener *self)
 {
     stream_async *a = TERN__CONTAINER(self, stream_async, listener);
@@ -459,8 +462,8 @@ bool tern__stream_async_close_send(tern_stream *st)
     stream_async *a = st->async;
     pthread_mutex_lock(&a->lock);
     a->close_send = true;
-    pthread_mutex_unlock(&a->lock);
     post(a);
+    pthread_mutex_unlock(&a->lock);
     return true;
 }
 
@@ -479,9 +482,9 @@ void tern__stream_send_start(tern_stream *st, const tern__call_codec *codec, ter
     a->no_memory |= !ok || (!a->close_send && !queued && !a->too_long);
     a->on_sent = done;
     a->sent_ctx = ctx;
+    post(a);
     pthread_mutex_unlock(&a->lock);
     tern__packed_deinit(&packed);
-    post(a);
 }
 
 void tern_stream_recv_start(tern_stream *st, tern_stream_received done, void *ctx)
@@ -490,8 +493,8 @@ void tern_stream_recv_start(tern_stream *st, tern_stream_received done, void *ct
     pthread_mutex_lock(&a->lock);
     a->on_received = done;
     a->received_ctx = ctx;
-    pthread_mutex_unlock(&a->lock);
     post(a);
+    pthread_mutex_unlock(&a->lock);
 }
 
 void tern_stream_finish_start(tern_stream *st, tern_stream_finished done, void *ctx)
@@ -500,8 +503,8 @@ void tern_stream_finish_start(tern_stream *st, tern_stream_finished done, void *
     pthread_mutex_lock(&a->lock);
     a->on_finished = done;
     a->finished_ctx = ctx;
-    pthread_mutex_unlock(&a->lock);
     post(a);
+    pthread_mutex_unlock(&a->lock);
 }
 
 /* --- start ------------------------------------------------------------------------------------ */

@@ -259,6 +259,27 @@ static void test_failure(void **state)
     }
 }
 
+/* The end is asked for while the loop is still busy with the beginning. */
+static void test_finish_at_once(void **state)
+{
+    (void)state;
+    watch w = { .received = 0 };
+    for (unsigned i = 1; i <= 500; i++) {
+        tern_stream *s;
+        assert_int_equal(tern_stream_start(background, &echo, NULL, &s, &st), TERN_OK);
+        tern_stream_send_start(s, "x", 1, saw_sent, &w);
+        tern_stream_recv_start(s, saw_message, &w);
+        if (i % 2)
+            tern_stream_close_send(s);
+        tern_stream_finish_start(s, saw_end, &w);
+        if (i % 20 == 0)
+            wait_for(background, &w.finished, i);
+    }
+    assert_int_equal(atomic_load(&w.finished), 500);
+    assert_int_equal(atomic_load(&w.sent), 500);
+    assert_int_equal(atomic_load(&w.received), 500);
+}
+
 /* Options and metadata may go at once: their caller's function has long returned when the stream is
  * opened and when it ends. */
 static void test_options_are_copied(void **state)
@@ -461,6 +482,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ping_pong),
         cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_finish_at_once),
         cmocka_unit_test(test_options_are_copied),
         cmocka_unit_test(test_ends_of_this_side),
         cmocka_unit_test(test_send_waits),
