@@ -33,12 +33,12 @@ static tern_code load(tern__config_file *f, tern_status *reterr)
         code = tern_channel_set_service_config(
             f->ch, text.len ? (const char *)tern__buf_head(&text) : "", text.len, &why);
     tern__buf_deinit(&text);
-    if (code != TERN_OK && code != TERN_NOT_FOUND)
-        return tern_status_set(reterr, code, "service config in %.200s: %s", f->file.path,
-                               why.message);
-    if (code != TERN_OK)
-        tern_status_set(reterr, code, "service config: %s", why.message);
-    return code;
+    if (code == TERN_OK)
+        return TERN_OK;
+    if (f->file.missing)
+        return tern_status_set(reterr, code, "service config: %s", why.message);
+    return tern_status_set(reterr, code, "service config in %.200s: %s", f->file.path,
+                           why.message);
 }
 
 static void look(tern__op *op)
@@ -64,11 +64,8 @@ static void look(tern__op *op)
 static tern_code begin(tern__config_file *f, bool has_default, tern_status *reterr)
 {
     tern_code code = load(f, reterr);
-    if (code == TERN_NOT_FOUND && has_default)
-        code = TERN_OK;
-    if (code != TERN_OK)
-        return tern_status_set(reterr, code == TERN_NOT_FOUND ? TERN_INVALID_ARGUMENT : code, "%s",
-                               reterr->message);
+    if (code != TERN_OK && !(f->file.missing && has_default))
+        return code;
     int64_t at = tern__time_add(tern__clock_now(), f->interval);
     if (!tern__reactor_ready(f->ch->sub.loop) ||
         tern__reactor_set_timer(f->ch->sub.loop, &f->op, at))

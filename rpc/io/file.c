@@ -63,9 +63,10 @@ tern_code tern__file_read(tern__file *f, tern__buf *ret, tern_status *reterr)
 {
     /* O_NONBLOCK: a FIFO must not hang the program. */
     int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    f->missing = fd < 0 && errno == ENOENT;
     if (fd < 0)
-        return tern_status_set(reterr, errno == ENOENT ? TERN_NOT_FOUND : TERN_INVALID_ARGUMENT,
-                               "cannot open %.300s: %s", f->path, strerror(errno));
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT, "cannot open %.300s: %s", f->path,
+                               strerror(errno));
     struct stat st;
     tern_code code;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {

@@ -14,6 +14,7 @@ typedef struct tern__file {
     char *path;        /* a copy */
     size_t bytes_max;
     struct stat stamp; /* of the file when it was read last; zero: it was not there */
+    bool missing;      /* it was not there when it was to be read last */
 } tern__file;
 
 /* 0 or -ENOMEM. */
@@ -24,8 +25,8 @@ void tern__file_deinit(tern__file *f);
  * there has not changed: nothing could be read from it. */
 bool tern__file_changed(const tern__file *f);
 
-/* Appends its text to `ret`. NOT_FOUND: it is not there; INVALID_ARGUMENT: it is no file, too large
- * or cannot be read; RESOURCE_EXHAUSTED: out of memory. */
+/* Appends its text to `ret`. INVALID_ARGUMENT: it is not there (f->missing), no file, too large or
+ * cannot be read; RESOURCE_EXHAUSTED: out of memory. */
 tern_code tern__file_read(tern__file *f, tern__buf *ret, tern_status *reterr);
 
 #endif

@@ -72,7 +72,8 @@ static void test_changes(void **state)
     assert_int_equal(text_is(&f, "seven"), TERN_OK);
     unlink(path);
     assert_false(tern__file_changed(&f)); /* nothing could be read */
-    assert_int_equal(text_is(&f, ""), TERN_NOT_FOUND);
+    assert_int_equal(text_is(&f, ""), TERN_INVALID_ARGUMENT);
+    assert_true(f.missing);
     assert_non_null(strstr(st.message, path));
     tern__file_deinit(&f);
 }
@@ -87,6 +88,7 @@ static void test_refused(void **state)
     put(path, "fives");
     assert_int_equal(text_is(&f, ""), TERN_INVALID_ARGUMENT);
     assert_non_null(strstr(st.message, "larger than 4 bytes"));
+    assert_false(f.missing);
     tern__file_deinit(&f);
     assert_int_equal(tern__file_init(&f, "/tmp", 4), 0);
     assert_int_equal(text_is(&f, ""), TERN_INVALID_ARGUMENT);
