@@ -267,13 +267,15 @@ static void own_end(void)
 {
     static const script_step silent[] = { SILENCE };
     begin(SOON, silent, 1);
-    assert_int_equal(call_within(150), TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(tern_channel_wait_ready(channel, 10000, &st), TERN_OK);
+    assert_int_equal(call_within(400), TERN_DEADLINE_EXCEEDED);
     WIRE(-1, 1, 2);
     cancelled(3);
     end();
     /* An attempt that would be due after the deadline is not made. */
     begin(LATE, silent, 1);
-    assert_int_equal(call_within(50), TERN_DEADLINE_EXCEEDED);
+    assert_int_equal(tern_channel_wait_ready(channel, 10000, &st), TERN_OK);
+    assert_int_equal(call_within(300), TERN_DEADLINE_EXCEEDED);
     WIRE(-1);
     end();
 }
