@@ -139,7 +139,7 @@ static void test_timeout_passes(void **state)
     tern_stream *s;
     const void *message;
     size_t len;
-    begin("{\"methodConfig\":[{\"name\":[{}],\"timeout\":\"0.05s\"}]}", steps, 1);
+    begin("{\"methodConfig\":[{\"name\":[{}],\"timeout\":\"0.3s\"}]}", steps, 1);
     assert_int_equal(call_with(&get, &none, 1), TERN_DEADLINE_EXCEEDED);
     assert_int_equal(tern_stream_open(channel, &streaming, NULL, &s, &st), TERN_OK);
     assert_false(tern_stream_recv(s, &message, &len));
