@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tern/limits.h>
+
 #include "base/time.h"
 #include "client/compress.h"
 #include "io/clock.h"
@@ -138,10 +140,10 @@ void tern__response_field(tern__client_stream *s, const tern__h2_field *f)
     }
 }
 
-void tern__response_headers_end(tern__client_stream *s, bool end_stream)
+bool tern__response_headers_end(tern__client_stream *s, bool end_stream)
 {
     if (s->is_1xx)
-        return;
+        return ++s->interim <= TERN_LIMIT_INTERIM_RESPONSES;
     s->blocks++;
     s->too_large |= s->h2.fields_overflow; /* the session counts each list anew */
     if (end_stream) {
@@ -155,6 +157,7 @@ void tern__response_headers_end(tern__client_stream *s, bool end_stream)
     if (s->want_metadata &&
         tern__metadata_append_all(end_stream ? &s->trailing : &s->initial, &s->block))
         s->no_memory = true;
+    return true;
 }
 
 bool tern__response_has_body(const tern__client_stream *s)
@@ -273,6 +276,8 @@ void tern__response_close(tern__client_stream *s, uint32_t h2_error)
         outcome(s, TERN_RESOURCE_EXHAUSTED, "out of memory while receiving metadata");
     else if (s->too_large)
         outcome(s, TERN_RESOURCE_EXHAUSTED, "the server's metadata is larger than the limit");
+    else if (s->interim > TERN_LIMIT_INTERIM_RESPONSES)
+        outcome(s, TERN_INTERNAL, "the server sent interim answers (1xx) without end");
     else if (s->bad_metadata)
         outcome(s, TERN_INTERNAL, "the server sent a \"-bin\" metadata value that is not base64");
     else if (s->trailers_seen && s->status_seen && s->grpc_code == TERN_CANCELLED &&

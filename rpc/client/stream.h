@@ -66,6 +66,7 @@ typedef struct tern__client_stream {
     tern_compression encoding; /* of messages; DEFAULT: one that is not known here */
     bool is_1xx;          /* of the header list being received */
     uint32_t blocks;      /* header lists received, 1xx not counted */
+    uint32_t interim;     /* the 1xx ones */
     int http_status;
     bool bad_metadata, no_memory, too_large;
     tern_code grpc_code;
@@ -98,7 +99,8 @@ void tern__client_stream_notify(tern__client_stream *s);
 /* Events of the session (response.c). */
 void tern__response_begin(tern__client_stream *s);
 void tern__response_field(tern__client_stream *s, const tern__h2_field *f);
-void tern__response_headers_end(tern__client_stream *s, bool end_stream);
+/* False: the stream is to be reset. */
+bool tern__response_headers_end(tern__client_stream *s, bool end_stream);
 /* Whether DATA is a gRPC body at all. */
 bool tern__response_has_body(const tern__client_stream *s);
 /* Returns false when the stream is to be reset: the outcome is decided by then. Unary only. */

@@ -54,8 +54,10 @@ static void stop_sending(tern__transport *t, tern__h2_stream *s)
 
 static void on_headers_end(void *ctx, tern__h2_stream *s, bool end_stream)
 {
-    tern__response_headers_end(of(s), end_stream);
-    if (end_stream)
+    tern__transport *t = ctx;
+    if (!tern__response_headers_end(of(s), end_stream))
+        tern__h2_reset(t->h2, s, TERN__H2_CANCEL);
+    else if (end_stream)
         stop_sending(ctx, s);
     else if (of(s)->wake_at_headers && of(s)->wake)
         of(s)->wake(of(s));

@@ -304,6 +304,17 @@ static void test_endless(void **state)
     call_ms = usual;
 }
 
+/* A call without a deadline does not listen to it for ever. */
+static void test_endless_without_deadline(void **state)
+{
+    (void)state;
+    int64_t usual = call_ms;
+    call_ms = 0;
+    assert_int_equal(call_odd(flood_1xx, 3), TERN_INTERNAL);
+    assert_non_null(strstr(st.message, "1xx"));
+    call_ms = usual;
+}
+
 /* A right answer, mutated. */
 static tern__rng rng;
 
@@ -387,6 +398,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unusual), cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_wrong),   cmocka_unit_test(test_endless),
+        cmocka_unit_test(test_endless_without_deadline),
         cmocka_unit_test(test_mutated),
         cmocka_unit_test(test_other_protocols),
     };

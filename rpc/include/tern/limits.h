@@ -50,6 +50,11 @@
 #ifndef TERN_LIMIT_HEADER_FIELDS
 #define TERN_LIMIT_HEADER_FIELDS 128u
 #endif
+/* Interim header lists (1xx) before the answer to a call: INTERNAL. (Servers that use them send
+ * one or two.) */
+#ifndef TERN_LIMIT_INTERIM_RESPONSES
+#define TERN_LIMIT_INTERIM_RESPONSES 100u
+#endif
 /* Levels of nesting of a message before decoding is refused: INTERNAL. (protobuf C++: 100.) */
 #ifndef TERN_LIMIT_MESSAGE_DEPTH
 #define TERN_LIMIT_MESSAGE_DEPTH 100u
