@@ -28,16 +28,38 @@ static void report(tern__cluster *c, tern__endpoint *ep, tern__lb_state state, i
     pthread_cond_broadcast(&c->changed);
 }
 
-static void connect_to(tern__cluster *c, tern__endpoint *ep, int64_t now)
+/* Returns when to look after it again; the connector tells how it went. */
+static int64_t connect_to(tern__cluster *c, tern__endpoint *ep, int64_t now)
 {
     ep->connecting = true;
     report(c, ep, TERN__LB_CONNECTING, now);
     if (tern__connector_wait(&ep->sub, &ep->connect) == 0)
-        return;
+        return TERN__TIME_NEVER;
     ep->connecting = false;
+    ep->not_before = tern__time_add(now, tern__ms_to_ns(c->options.backoff_ms));
     tern_status_set(&c->last_error, TERN_UNAVAILABLE,
                     "out of memory or threads for a connection to %s", ep->name);
     report(c, ep, TERN__LB_TRANSIENT_FAILURE, now);
+    return ep->not_before;
+}
+
+/* Sees to the connection of endpoint i; returns when to do it again. */
+static int64_t look_after(tern__cluster *c, uint32_t i, int64_t now)
+{
+    tern__endpoint *ep = c->at[i];
+    tern__lb_state state = c->balancer.at[i].state;
+    if (state == TERN__LB_READY && !tern__subchannel_has_usable(&ep->sub))
+        report(c, ep, TERN__LB_IDLE, now);
+    if (ep->connecting)
+        return TERN__TIME_NEVER;
+    if (tern__balancer_wants(&c->balancer, i))
+        return connect_to(c, ep, now);
+    if (state != TERN__LB_TRANSIENT_FAILURE)
+        return TERN__TIME_NEVER;
+    int64_t at = tern__subchannel_retry_at(&ep->sub);
+    if (at < ep->not_before)
+        at = ep->not_before;
+    return now >= at ? connect_to(c, ep, now) : at;
 }
 
 /* Connects what is to be connected, looks names up; returns when there is more to do. */
@@ -47,23 +69,8 @@ static int64_t look(tern__cluster *c, int64_t now)
         return TERN__TIME_NEVER;
     int64_t next = tern__time_min(tern__resolver_run(&c->resolver, c, now),
                                   tern__balancer_tick(&c->balancer, now));
-    for (uint32_t i = 0; i < c->balancer.n; i++) {
-        tern__endpoint *ep = c->at[i];
-        tern__lb_state state = c->balancer.at[i].state;
-        if (state == TERN__LB_READY && !tern__subchannel_has_usable(&ep->sub))
-            report(c, ep, TERN__LB_IDLE, now);
-        if (ep->connecting)
-            continue;
-        if (tern__balancer_wants(&c->balancer, i)) {
-            connect_to(c, ep, now);
-        } else if (state == TERN__LB_TRANSIENT_FAILURE) {
-            int64_t at = tern__subchannel_retry_at(&ep->sub);
-            if (now >= at)
-                connect_to(c, ep, now);
-            else
-                next = tern__time_min(next, at);
-        }
-    }
+    for (uint32_t i = 0; i < c->balancer.n; i++)
+        next = tern__time_min(next, look_after(c, i, now));
     return next;
 }
 

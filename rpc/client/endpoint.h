@@ -18,6 +18,7 @@ typedef struct tern__endpoint {
     uint32_t index; /* in the balancer; TERN__LB_NONE: it is on the list no more */
     tern__connect_op connect;
     bool connecting; /* and `connect` is out */
+    int64_t not_before; /* ns: there was no memory or no thread for an attempt */
 } tern__endpoint;
 
 /* With one reference, the list's. With the cluster's lock held. NULL: out of memory. */
