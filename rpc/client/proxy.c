@@ -18,8 +18,6 @@
 /* How often a wait looks whether its context was cancelled. */
 #define SLICE_NS (50 * TERN__NS_PER_MS)
 #define REQUEST_MAX (2 * TERN__HOST_MAX + TERN__PROXY_BASIC_MAX + 128)
-/* Interim answers (1xx) that are skipped. */
-#define INTERIM_MAX 8
 
 /* --- where it is ------------------------------------------------------------------------------ */
 
@@ -293,7 +291,7 @@ tern_code tern__proxy_tunnel(const tern__proxy *p, int fd, const char *authority
                        p->basic, p->basic[0] ? "\r\n" : "");
     int rv = send_all(fd, text, (size_t)len, bounds);
     memset(text, 0, REQUEST_MAX);
-    for (int i = 0; i < INTERIM_MAX && rv == 0; i++) {
+    for (int i = 0; i < TERN_LIMIT_PROXY_INTERIM_RESPONSES && rv == 0; i++) {
         rv = read_head(fd, text, bounds);
         int code = rv ? 0 : code_of(text);
         if (code >= 200 && code < 300)

@@ -11,8 +11,6 @@
 /* WINDOW_UPDATE frames allowed per DATA frame sent, and before the first (Envoy: 10). */
 #define WINDOW_UPDATES_PER_DATA 10u
 #define WINDOW_UPDATES_FREE 100u
-/* Cap of the budget: a long bulk transfer must not buy a flood later. */
-#define WINDOW_BUDGET_MAX 10000u
 
 void tern__h2_guard_init(tern__h2_guard *g, int64_t now, uint32_t resets_burst,
                          uint32_t resets_per_second)
@@ -52,7 +50,8 @@ const char *tern__h2_guard_data(uint8_t *in_a_row, bool empty_without_end)
 
 void tern__h2_guard_data_sent(tern__h2_guard *g)
 {
-    if (g->window_budget < WINDOW_BUDGET_MAX)
+    /* Capped: a long bulk transfer must not buy a flood later. */
+    if (g->window_budget < TERN_LIMIT_WINDOW_UPDATES)
         g->window_budget += WINDOW_UPDATES_PER_DATA;
 }
 

@@ -13,13 +13,12 @@
 
 /* Sessions that a server let a channel resume: TLS 1.3 gives one or two with each connection, each
  * to be used once. */
-#define TERN__TLS_TICKETS_MAX 4u
 typedef struct tern__tls_tickets {
     atomic_uint refs;
     pthread_mutex_t lock; /* guards the rest */
     uint64_t generation;  /* of the context that they were made with: others are of no use */
     uint32_t n;
-    SSL_SESSION *at[TERN__TLS_TICKETS_MAX]; /* oldest first */
+    SSL_SESSION *at[TERN_LIMIT_TLS_SESSIONS]; /* oldest first */
 } tern__tls_tickets;
 
 struct tern__tls {

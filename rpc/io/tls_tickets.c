@@ -60,7 +60,7 @@ bool tern__tls_tickets_put(tern__tls_tickets *k, uint64_t generation, SSL_SESSIO
     pthread_mutex_lock(&k->lock);
     follow(k, generation);
     bool wanted = k->generation == generation;
-    if (wanted && k->n == TERN__TLS_TICKETS_MAX) {
+    if (wanted && k->n == TERN_LIMIT_TLS_SESSIONS) {
         SSL_SESSION_free(k->at[0]);
         for (uint32_t i = 1; i < k->n; i++)
             k->at[i - 1] = k->at[i];

@@ -30,7 +30,6 @@
 #define OPEN_MS_MAX 30000u
 #define PROBES_MAX 1u
 #define PROBES_NEEDED 1u
-#define CALLS_IN_FLIGHT_MAX 1024u
 #define SLOW_CALL_PERCENT 50u
 
 #define OPEN_GROWTH 2.0
@@ -75,7 +74,7 @@ void tern__breaker_options_fill(tern_breaker_options *o)
     default_u32(&o->failure_percent, FAILURE_PERCENT);
     default_u32(&o->probes_max, PROBES_MAX);
     default_u32(&o->probes_needed, PROBES_NEEDED);
-    default_u32(&o->calls_in_flight_max, CALLS_IN_FLIGHT_MAX);
+    default_u32(&o->calls_in_flight_max, TERN_LIMIT_CALLS_IN_FLIGHT);
     default_u32(&o->slow_call_percent, SLOW_CALL_PERCENT);
     if (o->failure_percent > 100)
         o->failure_percent = 100;

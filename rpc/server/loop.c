@@ -29,8 +29,6 @@
 #define ACCEPTS_PER_TURN 64
 /* Pause after running out of file descriptors: accepting would only spin. */
 #define ACCEPT_PAUSE_NS (100 * TERN__NS_PER_MS)
-/* Sockets that wait to be taken over by a loop. */
-#define INBOX_MAX 4096u
 
 /* Marks in epoll_data for what is not a connection. */
 static char wake_mark, listener_mark;
@@ -144,7 +142,9 @@ int tern__loop_hand_over(tern__loop *l, const tern__accepted *a)
     pthread_mutex_lock(&l->inbox_lock);
     if (l->n_inbox == l->inbox_cap) {
         uint32_t cap = l->inbox_cap ? 2 * l->inbox_cap : 16;
-        tern__accepted *grown = cap <= INBOX_MAX ? realloc(l->inbox, cap * sizeof *grown) : NULL;
+        tern__accepted *grown = NULL;
+        if (cap <= TERN_LIMIT_ACCEPTED_WAITING)
+            grown = realloc(l->inbox, cap * sizeof *grown);
         if (grown) {
             l->inbox = grown;
             l->inbox_cap = cap;

@@ -295,7 +295,7 @@ void tern_server_set_execution(tern_server *srv, const char *service, tern_execu
 
 int tern__server_add_drain_hook(tern_server *srv, void (*fn)(void *), void *ctx)
 {
-    if (srv->n_hooks == TERN__DRAIN_HOOKS_MAX)
+    if (srv->n_hooks == TERN_LIMIT_DRAIN_HOOKS)
         return -ENOSPC;
     srv->hooks[srv->n_hooks++] = (tern__drain_hook){ fn, ctx };
     return 0;

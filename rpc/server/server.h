@@ -23,7 +23,6 @@ typedef struct tern__drain_hook {
     void *ctx;
 } tern__drain_hook;
 
-#define TERN__DRAIN_HOOKS_MAX 8u
 
 struct tern_server {
     tern_server_options opt; /* filled */
@@ -38,7 +37,7 @@ struct tern_server {
         tern__entity entity; /* channelz */
     } listeners[TERN_LIMIT_LISTENERS];
     uint32_t n_listeners;
-    tern__drain_hook hooks[TERN__DRAIN_HOOKS_MAX];
+    tern__drain_hook hooks[TERN_LIMIT_DRAIN_HOOKS];
     uint32_t n_hooks;
 
     struct tern__owned *owned; /* memory that goes with the server */

@@ -433,4 +433,32 @@
 #define TERN_LIMIT_HEALTH_WATCHERS 1024u
 #endif
 
+/* Connections that were accepted and wait for a loop to take them over; further ones are closed. */
+#ifndef TERN_LIMIT_ACCEPTED_WAITING
+#define TERN_LIMIT_ACCEPTED_WAITING 4096u
+#endif
+/* Functions that a server's drain calls first (health, reflection and the like): 0 of them are the
+ * program's. */
+#ifndef TERN_LIMIT_DRAIN_HOOKS
+#define TERN_LIMIT_DRAIN_HOOKS 8u
+#endif
+/* WINDOW_UPDATEs that a peer may send in advance for the data it gets: ENHANCE_YOUR_CALM beyond
+ * it. */
+#ifndef TERN_LIMIT_WINDOW_UPDATES
+#define TERN_LIMIT_WINDOW_UPDATES 10000u
+#endif
+/* Interim answers (1xx) of a proxy that are skipped: UNAVAILABLE. */
+#ifndef TERN_LIMIT_PROXY_INTERIM_RESPONSES
+#define TERN_LIMIT_PROXY_INTERIM_RESPONSES 8
+#endif
+/* TLS sessions kept for resumption by a channel; the oldest goes. */
+#ifndef TERN_LIMIT_TLS_SESSIONS
+#define TERN_LIMIT_TLS_SESSIONS 4u
+#endif
+/* Calls in flight that a channel's breaker lets through, unless its options say otherwise:
+ * UNAVAILABLE. (Envoy, gRFC A32.) */
+#ifndef TERN_LIMIT_CALLS_IN_FLIGHT
+#define TERN_LIMIT_CALLS_IN_FLIGHT 1024u
+#endif
+
 #endif

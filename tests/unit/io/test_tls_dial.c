@@ -75,18 +75,18 @@ static void test_no_name_and_no_tls(void **state)
 static void test_tickets(void **state)
 {
     (void)state;
-    SSL_SESSION *s[TERN__TLS_TICKETS_MAX + 2];
+    SSL_SESSION *s[TERN_LIMIT_TLS_SESSIONS + 2];
     tern__tls_tickets *k = tern__tls_tickets_new();
     tern__tls_library_init();
     assert_non_null(k);
     assert_null(tern__tls_tickets_take(k, 1));
-    for (unsigned i = 0; i < TERN__TLS_TICKETS_MAX + 2; i++) {
+    for (unsigned i = 0; i < TERN_LIMIT_TLS_SESSIONS + 2; i++) {
         s[i] = SSL_SESSION_new();
         assert_non_null(s[i]);
     }
-    for (unsigned i = 0; i < TERN__TLS_TICKETS_MAX + 1; i++)
+    for (unsigned i = 0; i < TERN_LIMIT_TLS_SESSIONS + 1; i++)
         assert_true(tern__tls_tickets_put(k, 1, s[i])); /* the first one has to go */
-    for (unsigned i = TERN__TLS_TICKETS_MAX; i > 1; i--) {
+    for (unsigned i = TERN_LIMIT_TLS_SESSIONS; i > 1; i--) {
         SSL_SESSION *got = tern__tls_tickets_take(k, 1);
         assert_ptr_equal(got, s[i]);
         SSL_SESSION_free(got);
@@ -94,8 +94,8 @@ static void test_tickets(void **state)
     /* One is left; a newer context wants nothing of it, nor is an older one let back in. */
     assert_null(tern__tls_tickets_take(k, 2));
     assert_null(tern__tls_tickets_take(k, 1));
-    assert_false(tern__tls_tickets_put(k, 1, s[TERN__TLS_TICKETS_MAX + 1]));
-    assert_true(tern__tls_tickets_put(k, 2, s[TERN__TLS_TICKETS_MAX + 1]));
+    assert_false(tern__tls_tickets_put(k, 1, s[TERN_LIMIT_TLS_SESSIONS + 1]));
+    assert_true(tern__tls_tickets_put(k, 2, s[TERN_LIMIT_TLS_SESSIONS + 1]));
     tern__tls_tickets_unref(tern__tls_tickets_ref(k));
     tern__tls_tickets_unref(k);
     tern__tls_tickets_unref(NULL);
