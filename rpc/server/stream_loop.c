@@ -184,15 +184,16 @@ static void pump(tern_server_call *call)
             st->filled = st->sending.len;
     }
     st->unsent = st->sending.len;
+    bool last = st->ending && !st->out.len; /* the handler may have been ahead of `sending` */
     if (st->sender_waits && st->out.len + st->unsent <= TERN_LIMIT_STREAM_SEND_BYTES / 2)
         pthread_cond_signal(&st->sender);
     pthread_mutex_unlock(&st->lock);
     st->piece = st->sending.len;
-    if (!st->ending && st->piece > TERN__STREAM_PIECE_BYTES)
+    if (!last && st->piece > TERN__STREAM_PIECE_BYTES)
         st->piece = TERN__STREAM_PIECE_BYTES;
     if (st->piece) {
         tern__h2_send(h2, &call->h2, tern__buf_head(&st->sending), st->piece, false);
-        if (st->ending)
+        if (last)
             tern__h2_send_end(h2, &call->h2, st->trailers, st->n_trailers);
     } else {
         call->h2.tx.len = call->h2.tx.off = 0;

@@ -201,6 +201,40 @@ static void test_trailers_need_no_window(void **state)
     expect_end(&peer, &stream, TERN_ABORTED);
 }
 
+/* A message longer than what the session is given at a time, stuck at the window; then a short one,
+ * and the end: that waits for both. */
+#define LONG_BYTES 60000u
+#define SHORT_BYTES 3000u
+
+static tern_code send_long_and_short(tern_server_call *call)
+{
+    static const uint8_t bytes[LONG_BYTES];
+    tern_server_call_send(call, bytes, sizeof bytes);
+    wait_for_gate();
+    tern_server_call_send(call, bytes, SHORT_BYTES);
+    return TERN_OK;
+}
+
+static void test_end_behind_what_waits(void **state)
+{
+    (void)state;
+    h2peer narrow;
+    act = send_long_and_short;
+    h2peer_connect_wide(&narrow, port, 10000);
+    narrow.withhold = true;
+    h2peer_open(&narrow, &stream, &bidi);
+    h2peer_settle(&narrow, QUIET_MS);
+    assert_int_equal(stream.data.len, 10000);
+    atomic_store(&gate, true);
+    assert_true(probe_wait(&ended, 1));
+    h2peer_settle(&narrow, QUIET_MS);
+    narrow.withhold = false;
+    h2peer_credit(&narrow, &stream);
+    expect_end(&narrow, &stream, TERN_OK);
+    assert_int_equal(stream.data.len, LONG_BYTES + SHORT_BYTES + 10);
+    h2peer_close(&narrow);
+}
+
 /* A peer that does not even read its socket. */
 static void test_deaf_peer_stops_sender(void **state)
 {
@@ -586,6 +620,8 @@ int main(void)
         TEST(test_shut_window_stops_sender),
         TEST_POOLED(test_shut_window_stops_sender),
         TEST(test_trailers_need_no_window),
+        TEST(test_end_behind_what_waits),
+        TEST_POOLED(test_end_behind_what_waits),
         TEST(test_deaf_peer_stops_sender),
         TEST(test_reader_stops_peer),
         TEST_POOLED(test_reader_stops_peer),
