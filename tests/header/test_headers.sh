@@ -39,20 +39,27 @@ extern int header_test;"
     done
 done
 
-# The macros work in both languages (C++ has designated initializers since C++20).
+# The macros work in both languages, in functions and outside.
 use="#include <tern/tern.h>
 #include <tern/stub.h>
 static tern_channel_options ch = TERN_CHANNEL_OPTIONS_INIT;
 static tern_server_options srv = TERN_SERVER_OPTIONS_INIT;
 static tern_call_options call = TERN_CALL_OPTIONS_INIT;
 size_t header_test(void);
-size_t header_test(void) { return ch.size + srv.size + call.size; }"
+size_t header_test(void)
+{
+    tern_tls_client_options tls = TERN_TLS_CLIENT_OPTIONS_INIT;
+    tern_fault_options fault = TERN_FAULT_OPTIONS_INIT;
+    tern_method_limits limits = TERN_METHOD_LIMITS_INIT;
+    return ch.size + srv.size + call.size + tls.size + fault.size + limits.size;
+}"
 for cc in gcc clang; do
     compile "the _INIT macros" "$use" $cc -std=c11 $STRICT -Irpc/include -x c
 done
 for cxx in g++ clang++; do
-    compile "the _INIT macros" "$use" $cxx -std=c++20 $STRICT -Wno-missing-field-initializers \
-        -Irpc/include -x c++
+    for std in c++11 c++20; do
+        compile "the _INIT macros" "$use" $cxx -std=$std $STRICT -Wshadow -Irpc/include -x c++
+    done
 done
 
 for header in rpc/*/*.h; do

@@ -57,7 +57,7 @@ typedef struct tern_call_options {
     bool *ret_compressed; /* unary: whether the response came compressed; NULL: not wanted */
 } tern_call_options;
 
-#define TERN_CALL_OPTIONS_INIT { .size = sizeof(tern_call_options) }
+#define TERN_CALL_OPTIONS_INIT TERN_INIT(tern_call_options)
 
 /* Makes one unary call with a serialized request and blocks until its end. `request` is borrowed.
  * On TERN_OK *ret is a malloc'ed buffer of *ret_len bytes owned by the caller (free(); never NULL);

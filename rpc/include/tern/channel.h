@@ -128,7 +128,7 @@ typedef struct tern_channel_options {
     void *on_breaker_ctx;
 } tern_channel_options;
 
-#define TERN_CHANNEL_OPTIONS_INIT { .size = sizeof(tern_channel_options) }
+#define TERN_CHANNEL_OPTIONS_INIT TERN_INIT(tern_channel_options)
 
 /* Counters of a channel since its birth. */
 typedef struct tern_channel_stats {

@@ -55,7 +55,7 @@ typedef struct tern_fault_options {
                                        beyond it go on without; no limit */
 } tern_fault_options;
 
-#define TERN_FAULT_OPTIONS_INIT { .size = sizeof(tern_fault_options) }
+#define TERN_FAULT_OPTIONS_INIT TERN_INIT(tern_fault_options)
 
 /* A new object with these options; NULL: none, so that no call is touched until tern_fault_set().
  * On success *ret is owned by the caller: give it back with tern_fault_unref(). INVALID_ARGUMENT:

@@ -76,7 +76,7 @@ typedef struct tern_method_limits {
                                first, of health CRITICAL */
 } tern_method_limits;
 
-#define TERN_METHOD_LIMITS_INIT { .size = sizeof(tern_method_limits) }
+#define TERN_METHOD_LIMITS_INIT TERN_INIT(tern_method_limits)
 
 /* Sets the limits of the method `name` ("/pkg.Service/Method"), or of each method of the service
  * `name` ("pkg.Service"), which was registered before. Before start only. NOT_FOUND when there is

@@ -78,7 +78,7 @@ typedef struct tern_server_options {
                           NULL: none */
 } tern_server_options;
 
-#define TERN_SERVER_OPTIONS_INIT { .size = sizeof(tern_server_options) }
+#define TERN_SERVER_OPTIONS_INIT TERN_INIT(tern_server_options)
 
 /* A new server; `opts` may be NULL. On success *ret is owned by the caller. */
 TERN_API tern_code tern_server_new(const tern_server_options *opts, tern_server **ret,

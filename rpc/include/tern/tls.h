@@ -47,7 +47,7 @@ typedef struct tern_tls_client_options {
     bool insecure_accept_any_server;
 } tern_tls_client_options;
 
-#define TERN_TLS_CLIENT_OPTIONS_INIT { .size = sizeof(tern_tls_client_options) }
+#define TERN_TLS_CLIENT_OPTIONS_INIT TERN_INIT(tern_tls_client_options)
 
 /* What a server wants of its clients' certificates. */
 typedef enum tern_tls_client_auth {
@@ -71,7 +71,7 @@ typedef struct tern_tls_server_options {
     uint32_t reload_interval_ms;      /* 10,000 */
 } tern_tls_server_options;
 
-#define TERN_TLS_SERVER_OPTIONS_INIT { .size = sizeof(tern_tls_server_options) }
+#define TERN_TLS_SERVER_OPTIONS_INIT TERN_INIT(tern_tls_server_options)
 
 /* Makes credentials; `opts` may be NULL for a client (the system's roots, no own certificate). On
  * success *ret holds one reference. INVALID_ARGUMENT: an option or a file cannot be used, the
