@@ -373,7 +373,8 @@ void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attem
         tern__response_fail(s, fate, TERN_DEADLINE_EXCEEDED,
                             fate == TERN__FATE_NEVER_SENT
                                 ? "the deadline passed while waiting for a free stream"
-                                : "the deadline passed before the server had answered");
+                            : s->blocks ? "the deadline passed before the server's answer had ended"
+                                        : "the deadline passed before the server had answered");
     if (fate == TERN__FATE_NEVER_SENT) {
         if (s->granted) {
             t->n_streams--;

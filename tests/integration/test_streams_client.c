@@ -494,6 +494,32 @@ static void test_context_and_deadline(void **state)
     assert_false(tern_stream_recv(s, &data, &len));
     assert_false(tern_stream_send(s, "x", 1));
     assert_int_equal(tern_stream_finish(s, &st), TERN_DEADLINE_EXCEEDED);
+    assert_string_equal(st.message, "the deadline passed before the server had answered");
+    stop();
+    assert_int_equal(p.reset, 8);
+}
+
+static void act_stall(peer *self)
+{
+    put_head(self);
+    put_message(self, 'a', 3);
+    raw_send(&self->raw);
+    read_all(self, false);
+}
+
+/* The status does not deny what has come. */
+static void test_deadline_within_answer(void **state)
+{
+    (void)state;
+    const void *data;
+    size_t len;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.timeout_ms = 300;
+    tern_stream *s = start(act_stall, &opts);
+    assert_true(tern_stream_recv(s, &data, &len));
+    assert_false(tern_stream_recv(s, &data, &len));
+    assert_int_equal(tern_stream_finish(s, &st), TERN_DEADLINE_EXCEEDED);
+    assert_string_equal(st.message, "the deadline passed before the server's answer had ended");
     stop();
     assert_int_equal(p.reset, 8);
 }
@@ -673,6 +699,7 @@ int main(void)
         cmocka_unit_test(test_send_waits),
         cmocka_unit_test(test_receive_opens_window),
         cmocka_unit_test(test_cancel_while_waiting),
+        cmocka_unit_test(test_deadline_within_answer),
         cmocka_unit_test(test_context_and_deadline),
         cmocka_unit_test(test_finish_early),
         cmocka_unit_test(test_send_and_receive_at_once),
