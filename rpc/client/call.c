@@ -35,7 +35,8 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
     tern__retry_action action;
     const tern__connect_wait wait = { .deadline = c->terms.deadline,
                                       .context = c->context,
-                                      .wait_for_ready = c->terms.wait_for_ready };
+                                      .wait_for_ready = c->terms.wait_for_ready,
+                                      .key = c->terms.key };
 
     if ((*ret = tern__call_admit(c, &pass)) != TERN_OK)
         return TERN__RETRY_STOP;

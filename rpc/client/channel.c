@@ -117,6 +117,7 @@ static void free_strings(tern_channel *ch)
     free(ch->target_text);
     free(ch->authority);
     free(ch->user_agent);
+    free(ch->hash_header);
     free(ch->interceptors);
     tern_fault_unref(ch->opt.fault);
     free(ch);
@@ -246,8 +247,13 @@ static tern_code spread(tern_channel *ch, tern_status *reterr)
     } else {
         return TERN_OK;
     }
+    const tern__lb_config *leaf = config->lb ? tern__lb_leaf(config->lb) : NULL;
     int rv = 0;
-    if (config->lb && tern__lb_leaf(config->lb)->kind != TERN__LB_PICK_FIRST)
+    if (leaf && leaf->kind == TERN__LB_RING_HASH && leaf->ring_hash.request_hash_header[0]) {
+        ch->hash_header = strdup(leaf->ring_hash.request_hash_header);
+        rv = ch->hash_header ? 0 : -ENOMEM;
+    }
+    if (rv == 0 && leaf && leaf->kind != TERN__LB_PICK_FIRST)
         rv = tern__cluster_new(ch, config->lb, &sub, &ch->cluster);
     tern__service_config_unref(config);
     return rv == -ENOMEM ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,

@@ -28,6 +28,7 @@ struct tern_channel {
     tern__h2_field method, scheme, authority_field, te, content_type, user_agent_field;
     tern__subchannel sub; /* with a cluster: what its endpoints take after */
     struct tern__cluster *cluster; /* several servers; NULL: `sub` has them all (pick_first) */
+    char *hash_header; /* whose values choose among them (ring_hash); NULL: none */
     tern_interceptor *interceptors; /* our copy, in order */
     uint32_t n_interceptors;
 

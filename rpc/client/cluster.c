@@ -84,13 +84,14 @@ static void post(tern__cluster *c)
 }
 
 /* A connection that is there, as the balancer chooses. */
-static tern__lb_verdict take(tern__cluster *c, tern__transport **ret)
+static tern__lb_verdict take(tern__cluster *c, tern__lb_key key, tern__transport **ret)
 {
     for (;;) {
         uint32_t i;
         tern_status why;
         const tern__lb_request r = { .now = tern__clock_coarse(),
-                                     .random = tern__rng_next(&c->rng) };
+                                     .random = tern__rng_next(&c->rng),
+                                     .key = key };
         tern__lb_verdict v = tern__balancer_pick(&c->balancer, &r, &i);
         if (c->balancer.stirred) {
             c->balancer.stirred = false;
@@ -128,7 +129,7 @@ static void collect(tern__cluster *c, tern__list *ret)
         tern__connect_op *op = TERN__CONTAINER(n, tern__connect_op, node);
         next = n->next;
         op->transport = NULL;
-        tern__lb_verdict v = take(c, &op->transport);
+        tern__lb_verdict v = take(c, op->key, &op->transport);
         if (v == TERN__LB_QUEUE || (v == TERN__LB_FAIL && op->wait_for_ready))
             continue;
         op->status.code = TERN_OK;
@@ -232,7 +233,7 @@ static tern_code get_slow(tern__cluster *c, const tern__connect_wait *wait, tern
                           tern_status *reterr)
 {
     for (;;) {
-        tern__lb_verdict v = take(c, ret);
+        tern__lb_verdict v = take(c, wait->key, ret);
         if (v == TERN__LB_PICKED)
             return TERN_OK;
         if (v == TERN__LB_FAIL && !wait->wait_for_ready)
@@ -249,7 +250,7 @@ tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, te
 {
     get_link link = { .listener.on_cancel = on_context_cancel, .cluster = c };
     pthread_mutex_lock(&c->lock);
-    tern__lb_verdict v = take(c, ret);
+    tern__lb_verdict v = take(c, wait->key, ret);
     pthread_mutex_unlock(&c->lock);
     if (v == TERN__LB_PICKED)
         return TERN_OK;
@@ -264,12 +265,12 @@ tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, te
     return code;
 }
 
-tern_code tern__cluster_look(tern__cluster *c, bool wait_for_ready, tern__transport **ret,
-                             tern_status *reterr)
+tern_code tern__cluster_look(tern__cluster *c, tern__lb_key key, bool wait_for_ready,
+                             tern__transport **ret, tern_status *reterr)
 {
     *ret = NULL;
     pthread_mutex_lock(&c->lock);
-    tern__lb_verdict v = take(c, ret);
+    tern__lb_verdict v = take(c, key, ret);
     tern_code code = v == TERN__LB_FAIL && !wait_for_ready ? failure(c, reterr) : TERN_OK;
     pthread_mutex_unlock(&c->lock);
     return code;

@@ -70,8 +70,8 @@ void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
  * tern__cluster_done() is due, once. */
 tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
                             tern_status *reterr);
-tern_code tern__cluster_look(tern__cluster *c, bool wait_for_ready, tern__transport **ret,
-                             tern_status *reterr);
+tern_code tern__cluster_look(tern__cluster *c, tern__lb_key key, bool wait_for_ready,
+                             tern__transport **ret, tern_status *reterr);
 int tern__cluster_wait(tern__cluster *c, tern__connect_op *op);
 bool tern__cluster_cancel(tern__cluster *c, tern__connect_op *op);
 void tern__cluster_done(tern__transport *t, const tern__lb_outcome *o);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/call.h"
+#include "client/pick.h"
 #include "io/clock.h"
 #include "io/random.h"
 
@@ -286,6 +287,8 @@ void tern__call_terms_begin(tern__call_terms *t, tern_channel *ch, const tern_me
                                                        : ch->opt.receive_message_bytes_max,
         .wait_for_ready = opts->wait_for_ready == TERN_CHOICE_YES,
     };
+    if (ch->hash_header)
+        t->key = tern__pick_key(opts->metadata, ch->hash_header);
     if (atomic_load_explicit(&ch->config, memory_order_relaxed))
         apply(t, ch, method, opts);
 }

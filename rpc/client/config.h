@@ -42,6 +42,7 @@ typedef struct tern__call_terms {
     uint64_t request_max;              /* bytes of a message, TERN__CONFIG_NO_LIMIT: none */
     size_t receive_max;
     bool wait_for_ready;
+    tern__lb_key key; /* what a server may be chosen by */
 } tern__call_terms;
 
 /* tern__call_terms_end() is due. No memory is taken. */

@@ -14,6 +14,7 @@ typedef struct tern__connector tern__connector;
 typedef struct tern__connect_op {
     tern__list node;
     bool wait_for_ready;
+    tern__lb_key key; /* of the call */
     bool answered; /* with the lock: done() is being called, or about to be */
     /* Called once, from the connector's thread with no lock held: the outcome is below. */
     void (*done)(struct tern__connect_op *op);

@@ -184,7 +184,7 @@ static void connect_attempt(tern__hedge_attempt *a)
     tern__transport *t = NULL;
     tern_status why;
     why.message[0] = '\0';
-    tern_code code = tern__pick_look(c->ch, c->terms.wait_for_ready, &t, &why);
+    tern_code code = tern__pick_look(c->ch, &c->terms, &t, &why);
     if (code != TERN_OK) {
         fail_connect(a, code, &why);
         return;
@@ -196,6 +196,7 @@ static void connect_attempt(tern__hedge_attempt *a)
     a->step = TERN__HEDGE_CONNECT;
     a->connected = false;
     a->connect = (tern__connect_op){ .wait_for_ready = c->terms.wait_for_ready,
+                                     .key = c->terms.key,
                                      .done = on_connect };
     tern__list_init(&a->connect.node);
     if (tern__pick_wait(c->ch, &a->connect)) {

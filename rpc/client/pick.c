@@ -1,7 +1,10 @@
 /* See pick.h. */
 #include "client/pick.h"
 
+#include <string.h>
+
 #include "base/time.h"
+#include "base/xxh64.h"
 #include "client/cluster.h"
 #include "io/clock.h"
 
@@ -12,11 +15,12 @@ tern_code tern__pick_get(tern_channel *ch, const tern__connect_wait *wait, tern_
                        : tern__subchannel_get(&ch->sub, wait, ret, reterr);
 }
 
-tern_code tern__pick_look(tern_channel *ch, bool wait_for_ready, tern__transport **ret,
+tern_code tern__pick_look(tern_channel *ch, const tern__call_terms *terms, tern__transport **ret,
                           tern_status *reterr)
 {
-    return ch->cluster ? tern__cluster_look(ch->cluster, wait_for_ready, ret, reterr)
-                       : tern__subchannel_look(&ch->sub, wait_for_ready, ret, reterr);
+    return ch->cluster ? tern__cluster_look(ch->cluster, terms->key, terms->wait_for_ready, ret,
+                                            reterr)
+                       : tern__subchannel_look(&ch->sub, terms->wait_for_ready, ret, reterr);
 }
 
 int tern__pick_wait(tern_channel *ch, tern__connect_op *op)
@@ -28,6 +32,25 @@ bool tern__pick_cancel(tern_channel *ch, tern__connect_op *op)
 {
     return ch->cluster ? tern__cluster_cancel(ch->cluster, op)
                        : tern__connector_cancel(&ch->sub, op);
+}
+
+/* gRFC A76: several values count as one, joined by commas. */
+tern__lb_key tern__pick_key(const tern_metadata *md, const char *header)
+{
+    tern__xxh64 h;
+    tern__lb_key key = { .has_hash = false };
+    tern__xxh64_init(&h, 0);
+    for (size_t i = 0; i < tern_metadata_count(md); i++) {
+        const tern_metadata_entry *e = tern_metadata_at(md, i);
+        if (strcmp(e->key, header) != 0)
+            continue;
+        if (key.has_hash)
+            tern__xxh64_add(&h, ",", 1);
+        tern__xxh64_add(&h, e->value, e->value_len);
+        key.has_hash = true;
+    }
+    key.hash = tern__xxh64_value(&h);
+    return key;
 }
 
 void tern__pick_done(tern__transport *t, int64_t began, tern_code code, tern__attempt_fate fate)

@@ -4,6 +4,7 @@
 #define TERN__CLIENT_PICK_H
 
 #include "client/channel.h"
+#include "client/config.h"
 #include "client/connector.h"
 
 /* As tern__subchannel_get(): blocks until there is a connection. tern__pick_done() is due for what
@@ -12,10 +13,13 @@ tern_code tern__pick_get(tern_channel *ch, const tern__connect_wait *wait, tern_
                          tern_status *reterr);
 /* As tern__subchannel_look(), tern__connector_wait() and _cancel(): for calls that must not
  * block. */
-tern_code tern__pick_look(tern_channel *ch, bool wait_for_ready, tern__transport **ret,
+tern_code tern__pick_look(tern_channel *ch, const tern__call_terms *terms, tern__transport **ret,
                           tern_status *reterr);
 int tern__pick_wait(tern_channel *ch, tern__connect_op *op);
 bool tern__pick_cancel(tern_channel *ch, tern__connect_op *op);
+
+/* What `header` (lower case) says in a call's metadata, which may be NULL. */
+tern__lb_key tern__pick_key(const tern_metadata *md, const char *header);
 
 /* The attempt on `t` that began at `began` (ns; TERN__TIME_NEVER: how long it took says nothing)
  * has ended like this. */

@@ -122,7 +122,7 @@ static void begin(stream_async *a)
     tern__transport *t = NULL;
     tern_status why;
     why.message[0] = '\0';
-    tern_code code = tern__pick_look(a->st->ch, a->connect.wait_for_ready, &t, &why);
+    tern_code code = tern__pick_look(a->st->ch, &a->st->terms, &t, &why);
     if (code != TERN_OK) {
         unreachable(a, code, why.message);
     } else if (t) {
@@ -523,6 +523,7 @@ static stream_async *async_new(tern_channel *ch, const tern_method *method,
     a->st->async = a;
     a->loop = ch->sub.loop;
     a->connect.wait_for_ready = a->st->terms.wait_for_ready;
+    a->connect.key = a->st->terms.key;
     a->connect.done = on_connect;
     a->listener.on_cancel = on_cancel;
     tern__list_init(&a->connect.node);

@@ -102,7 +102,8 @@ static tern_code connect_and_open(tern_stream *st, tern__head *head, bool close_
 {
     const tern__connect_wait wait = { .deadline = st->terms.deadline,
                                       .context = st->context,
-                                      .wait_for_ready = st->terms.wait_for_ready };
+                                      .wait_for_ready = st->terms.wait_for_ready,
+                                      .key = st->terms.key };
     for (unsigned i = 0;; i++) {
         tern_code code = tern__pick_get(st->ch, &wait, &st->t, reterr);
         if (code != TERN_OK)

@@ -220,7 +220,8 @@ static bool open_attempt(tern_stream *st)
     why.message[0] = '\0';
     const tern__connect_wait wait = { .deadline = st->terms.deadline,
                                       .context = st->context,
-                                      .wait_for_ready = st->terms.wait_for_ready };
+                                      .wait_for_ready = st->terms.wait_for_ready,
+                                      .key = st->terms.key };
     tern_code code = tern__pick_get(st->ch, &wait, &t, &why);
     if (code != TERN_OK) {
         tern__response_fail(&st->s, TERN__FATE_NOT_PICKED, code, why.message);

@@ -23,6 +23,7 @@
 #include "io/address.h"
 #include "io/tls.h"
 #include "policy/backoff.h"
+#include "policy/balancer.h"
 
 typedef struct tern__subchannel {
     pthread_mutex_t lock;
@@ -71,6 +72,7 @@ typedef struct tern__connect_wait {
     tern_context *context;
     bool wait_for_ready;
     bool is_connector; /* connector.h: nobody begins in its place */
+    tern__lb_key key;
 } tern__connect_wait;
 tern_code tern__subchannel_get(tern__subchannel *sc, const tern__connect_wait *wait,
                                tern__transport **ret, tern_status *reterr);

@@ -229,7 +229,7 @@ static void step_begin(unary *u)
         return;
     }
     tern__reactor_set_timer(u->loop, &u->op, u->call.terms.deadline);
-    code = tern__pick_look(u->call.ch, u->connect.wait_for_ready, &t, &u->call.status);
+    code = tern__pick_look(u->call.ch, &u->call.terms, &t, &u->call.status);
     if (code != TERN_OK) {
         fail_connect(u, code);
     } else if (t) {
@@ -402,6 +402,7 @@ static tern_code prepare(unary *u, const tern_method *method, tern_status *reter
     code = tern__call_init(&u->call, ch, method,
                            u->interception ? &u->interception->opts : &u->opts, &u->codec);
     u->connect.wait_for_ready = u->call.terms.wait_for_ready;
+    u->connect.key = u->call.terms.key;
     if (code != TERN_OK)
         *reterr = u->call.status;
     if (code == TERN_OK)

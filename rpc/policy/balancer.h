@@ -64,12 +64,17 @@ typedef struct tern__lb_endpoint {
     tern__lb_own own;
 } tern__lb_endpoint;
 
+/* What a policy may choose by that is the call's own. */
+typedef struct tern__lb_key {
+    bool has_hash;
+    uint64_t hash; /* XXH64 of the values, joined by ",", of ring_hash's header (A76) */
+} tern__lb_key;
+
 /* What a call brings along. */
 typedef struct tern__lb_request {
     int64_t now;     /* ns */
     uint64_t random; /* drawn for this pick */
-    bool has_hash;
-    uint64_t hash; /* tern__xxh64_of() of the values, joined by ",", of ring_hash's header (A76) */
+    tern__lb_key key;
 } tern__lb_request;
 
 /* How a call ended. */

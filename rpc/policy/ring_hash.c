@@ -286,7 +286,7 @@ static tern__lb_verdict choose(tern__balancer *b, const tern__lb_request *r, uin
     const ring_hash *h = b->self;
     if (h->n_failed == h->n_listed)
         return TERN__LB_FAIL;
-    return r->has_hash ? by_given_hash(b, r->hash, ret) : by_random_hash(b, r->random, ret);
+    return r->key.has_hash ? by_given_hash(b, r->key.hash, ret) : by_random_hash(b, r->random, ret);
 }
 
 const tern__lb_policy tern__lb_ring_hash_policy = {

@@ -368,6 +368,78 @@ static void test_every_policy(void **state)
     }
 }
 
+/* Which one has got a call since reset_counts(); fails unless it is exactly one. */
+static unsigned the_one(void)
+{
+    unsigned one = SERVERS;
+    for (unsigned i = 0; i < SERVERS; i++) {
+        if (!atomic_load(&servers[i].calls))
+            continue;
+        assert_int_equal(one, SERVERS);
+        one = i;
+    }
+    assert_in_range(one, 0, SERVERS - 1);
+    return one;
+}
+
+static tern_code call_by_stream(tern_channel *on, const tern_call_options *opts)
+{
+    static const tern_method echo = { .path = "/tests.v1.Probe/Echo",
+                                      .kind = TERN_KIND_CLIENT_STREAMING };
+    const void *data;
+    size_t len;
+    tern_stream *s;
+    tern_code code = tern_stream_open(on, &echo, opts, &s, &st);
+    if (code != TERN_OK)
+        return code;
+    assert_true(tern_stream_send(s, "", 0));
+    tern_stream_close_send(s);
+    assert_true(tern_stream_recv(s, &data, &len));
+    assert_false(tern_stream_recv(s, &data, &len));
+    return tern_stream_finish(s, &st);
+}
+
+/* ring_hash: calls whose header has the same values go to the same server, however they are made,
+ * and the values are spread over all; gRFC A76. */
+static void test_header_chooses(void **state)
+{
+    (void)state;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    opts.service_config = "{\"loadBalancingConfig\":[{\"ring_hash_experimental\":"
+                          "{\"requestHashHeader\":\"X-Owner\"}}]}";
+    tern_channel *of = probe_channel_with(target, &opts);
+    unsigned chosen[SERVERS] = { 0 };
+    for (int i = 0; i < 60; i++) {
+        char owner[16];
+        tern_call_options call = TERN_CALL_OPTIONS_INIT;
+        tern_metadata *md = tern_metadata_new();
+        counter c = { .done = 0 };
+        snprintf(owner, sizeof owner, "owner-%d", i / 2);
+        assert_int_equal(tern_metadata_add(md, "x-other", i % 2 ? "one" : "two"), 0);
+        assert_int_equal(tern_metadata_add(md, "x-owner", owner), 0);
+        assert_int_equal(tern_metadata_add(md, "x-owner", "second"), 0);
+        call.metadata = md;
+        call.timeout_ms = PATIENCE_MS;
+        reset_counts();
+        assert_int_equal(probe_echo(of, &call, "hello", &st), TERN_OK);
+        unsigned one = the_one();
+        assert_int_equal(call_by_stream(of, &call), TERN_OK);
+        assert_int_equal(tern_call_unary_start(of, &tests_v1_probe.methods[0], &call, "", 0,
+                                               on_done, &c, &st),
+                         TERN_OK);
+        assert_true(probe_wait(&c.done, 1));
+        assert_int_equal(atomic_load(&c.good), 1);
+        assert_int_equal(the_one(), one);
+        if (i % 2)
+            chosen[one]++;
+        tern_metadata_free(md);
+    }
+    for (unsigned i = 0; i < SERVERS; i++)
+        assert_in_range(chosen[i], 1, 28);
+    nothing_in_flight(of);
+    tern_channel_free(of);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -381,6 +453,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_policy, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_header_chooses, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,8 +50,7 @@ uint32_t lbkit_pick(int64_t now)
 tern__lb_verdict lbkit_pick_hash(uint64_t hash, uint32_t *ret)
 {
     const tern__lb_request r = { .random = tern__rng_next(&lbkit_rng),
-                                 .has_hash = true,
-                                 .hash = hash };
+                                 .key = { .has_hash = true, .hash = hash } };
     return tern__balancer_pick(&lb, &r, ret);
 }
 

@@ -131,8 +131,7 @@ static void begin_a_call(void)
     bool any = false;
     const tern__lb_request r = { .now = now,
                                  .random = tern__rng_next(&rng),
-                                 .has_hash = tern__rng_below(&rng, 2),
-                                 .hash = tern__rng_next(&rng) };
+                                 .key = { tern__rng_below(&rng, 2), tern__rng_next(&rng) } };
     for (uint32_t k = 0; k < lb.n; k++)
         any |= lb.at[k].state == TERN__LB_READY && !lb.at[k].ejected && !lb.at[k].left_out;
     tern__lb_verdict v = tern__balancer_pick(&lb, &r, &i);
