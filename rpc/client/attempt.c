@@ -208,7 +208,7 @@ tern__retry_action tern__call_judge(tern__call *c, tern__client_stream *s, tern_
     /* A connection that took no stream is of no more use. */
     if (s->fate != TERN__FATE_COMMITTED && s->status.code != TERN_OK && !tern__transport_usable(t))
         tern__pick_drop(c->ch, t);
-    tern__pick_done(t, s->began, s->status.code, s->fate);
+    tern__pick_ended(t, s, true);
     tern__retry_action action = judge(c, s, pass, ret_delay);
     if (action == TERN__RETRY_STOP) {
         *ret = tern__call_deliver(c, s);

@@ -356,7 +356,7 @@ tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms, tern_sta
             reterr->code = TERN_UNAVAILABLE;
         return TERN_UNAVAILABLE;
     }
-    tern__pick_done(t, TERN__TIME_NEVER, TERN_OK, TERN__FATE_NEVER_SENT);
+    tern__pick_unused(t, TERN_OK);
     tern__transport_unref(t);
     return TERN_OK;
 }

@@ -55,8 +55,7 @@ static void leave_transport(tern__hedge_attempt *a)
 static void give_back_transport(tern__hedge_attempt *a)
 {
     const tern__client_stream *s = &a->s;
-    int64_t began = s->status.code == TERN_CANCELLED ? TERN__TIME_NEVER : s->began;
-    tern__pick_done(a->t, began, s->status.code, s->fate);
+    tern__pick_ended(a->t, s, s->status.code != TERN_CANCELLED);
     tern__transport_unref(a->t);
     a->t = NULL;
     a->step = TERN__HEDGE_ENDED;
@@ -79,8 +78,7 @@ static bool abandon(tern__hedge_attempt *a, tern_code code)
         if (!is_connected(a) && !tern__pick_cancel(ch, &a->connect))
             return false;
         if (a->connect.transport)
-            tern__pick_done(a->connect.transport, TERN__TIME_NEVER, TERN_CANCELLED,
-                            TERN__FATE_NEVER_SENT);
+            tern__pick_unused(a->connect.transport, TERN_CANCELLED);
         tern__transport_unref(a->connect.transport);
         a->connect.transport = NULL;
         a->step = TERN__HEDGE_ENDED;

@@ -53,18 +53,34 @@ tern__lb_key tern__pick_key(const tern_metadata *md, const char *header)
     return key;
 }
 
-void tern__pick_done(tern__transport *t, int64_t began, tern_code code, tern__attempt_fate fate)
+void tern__pick_ended(tern__transport *t, const tern__client_stream *s, bool timed)
 {
     if (!t->owner)
         return;
     int64_t now = tern__clock_now();
-    const tern__lb_outcome o = {
+    tern__lb_outcome o = {
         .now = now,
-        .latency = began == TERN__TIME_NEVER ? TERN__TIME_NEVER : now - began,
-        .code = code,
-        .answered = fate == TERN__FATE_COMMITTED || code == TERN_OK,
+        .latency = timed ? now - s->began : TERN__TIME_NEVER,
+        .code = s->status.code,
+        .answered = s->fate == TERN__FATE_COMMITTED || s->status.code == TERN_OK,
+        .has_load = s->has_load,
     };
+    if (s->has_load) {
+        o.qps = s->load.rps;
+        o.eps = s->load.eps;
+        o.utilization = tern__orca_utilization(&s->load);
+    }
     tern__cluster_done(t, &o);
+}
+
+void tern__pick_unused(tern__transport *t, tern_code code)
+{
+    const tern__lb_outcome o = { .now = tern__clock_now(),
+                                 .latency = TERN__TIME_NEVER,
+                                 .code = code,
+                                 .answered = code == TERN_OK };
+    if (t->owner)
+        tern__cluster_done(t, &o);
 }
 
 void tern__pick_drop(tern_channel *ch, tern__transport *t)

@@ -7,8 +7,8 @@
 #include "client/config.h"
 #include "client/connector.h"
 
-/* As tern__subchannel_get(): blocks until there is a connection. tern__pick_done() is due for what
- * each of these functions, or a connect op, hands out. */
+/* As tern__subchannel_get(): blocks until there is a connection. For what each of these functions,
+ * or a connect op, hands out, tern__pick_ended() or tern__pick_unused() is due. */
 tern_code tern__pick_get(tern_channel *ch, const tern__connect_wait *wait, tern__transport **ret,
                          tern_status *reterr);
 /* As tern__subchannel_look(), tern__connector_wait() and _cancel(): for calls that must not
@@ -21,9 +21,10 @@ bool tern__pick_cancel(tern_channel *ch, tern__connect_op *op);
 /* What `header` (lower case) says in a call's metadata, which may be NULL. */
 tern__lb_key tern__pick_key(const tern_metadata *md, const char *header);
 
-/* The attempt on `t` that began at `began` (ns; TERN__TIME_NEVER: how long it took says nothing)
- * has ended like this. */
-void tern__pick_done(tern__transport *t, int64_t began, tern_code code, tern__attempt_fate fate);
+/* The attempt on `t` has ended as `s` says; without `timed`, how long it took says nothing. */
+void tern__pick_ended(tern__transport *t, const tern__client_stream *s, bool timed);
+/* The same when no stream was begun on it. */
+void tern__pick_unused(tern__transport *t, tern_code code);
 
 /* Says that `t` takes no more streams: it is picked no more. */
 void tern__pick_drop(tern_channel *ch, tern__transport *t);

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "client/compress.h"
 #include "io/clock.h"
+#include "wire/base64.h"
 #include "wire/encoding.h"
 #include "wire/path.h"
 #include "wire/percent.h"
@@ -96,6 +97,16 @@ static void read_pushback(tern__client_stream *s, const tern__h2_field *f)
     s->pushback_ms = errno || *end || end == f->value || v < 0 ? -1 : v;
 }
 
+/* A report that is not one says nothing; the call is none the worse for it. */
+static void read_load(tern__client_stream *s, const tern__h2_field *f)
+{
+    uint8_t report[TERN_LIMIT_LOAD_REPORT_BYTES];
+    size_t len;
+    if (tern__base64_decoded_max(f->value_len) <= sizeof report &&
+        tern__base64_decode(f->value, f->value_len, report, &len) == 0)
+        s->has_load = tern__orca_read(report, len, &s->load) == 0;
+}
+
 static void read_grpc_field(tern__client_stream *s, const tern__h2_field *f)
 {
     if (IS(f, "grpc-status")) {
@@ -130,7 +141,11 @@ void tern__response_field(tern__client_stream *s, const tern__h2_field *f)
         s->type_ok = tern__content_type_ok(f->value, f->value_len);
     } else if (f->name_len > 5 && memcmp(f->name, "grpc-", 5) == 0) {
         read_grpc_field(s, f);
-    } else if (s->want_metadata) {
+        return;
+    }
+    if (IS(f, TERN__ORCA_TRAILER))
+        read_load(s, f);
+    if (s->want_metadata) {
         int rv = tern__metadata_add_received(&s->block, f->name, f->name_len, f->value,
                                              f->value_len);
         if (rv == -ENOMEM)

@@ -18,6 +18,7 @@
 #include "policy/retry.h"
 #include "wire/message.h"
 #include "wire/metadata.h"
+#include "wire/orca.h"
 
 /* Small responses land here, without malloc. */
 #define TERN__STREAM_SCRATCH 4096u
@@ -72,6 +73,7 @@ typedef struct tern__client_stream {
     tern_code grpc_code;
     bool has_pushback;
     int64_t pushback_ms;
+    bool has_load;        /* `load` came with it (A51) */
     tern_metadata block;  /* pairs of the list being received */
     tern_metadata initial, trailing;
 
@@ -87,6 +89,7 @@ typedef struct tern__client_stream {
     tern_status status;
     tern__attempt_fate fate;
     bool own_fault;       /* a limit or the memory of this side: it says nothing of the server */
+    tern__orca_load load; /* what the server said of itself */
     uint8_t scratch[TERN__STREAM_SCRATCH];
 } tern__client_stream;
 

@@ -520,7 +520,7 @@ void tern__stream_conclude(tern_stream *st)
         tern__metadata_append_all(st->opts.ret_trailing_metadata, &st->s.trailing);
     report(st);
     if (st->t && !st->picked_done)
-        tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+        tern__pick_ended(st->t, &st->s, false);
     st->picked_done = true;
     tern__call_terms_end(&st->terms, st->ch); /* after the callback the channel may go */
     if (st->interception)

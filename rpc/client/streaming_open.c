@@ -34,7 +34,7 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
 void tern__stream_discard(tern_stream *st)
 {
     if (st->t && !st->picked_done)
-        tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+        tern__pick_ended(st->t, &st->s, false);
     tern__stream_replay_free(st);
     tern__call_terms_end(&st->terms, st->ch);
     if (st->release)
@@ -88,7 +88,7 @@ bool tern__stream_try_again(const tern_stream *st)
 
 void tern__stream_rewind(tern_stream *st)
 {
-    tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+    tern__pick_ended(st->t, &st->s, false);
     tern__pick_drop(st->ch, st->t);
     tern__transport_unref(st->t);
     st->t = NULL;

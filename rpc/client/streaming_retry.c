@@ -116,7 +116,7 @@ bool tern__stream_is_dead(const tern_stream *st)
 static void tell_balancer(tern_stream *st)
 {
     if (st->t && !st->picked_done)
-        tern__pick_done(st->t, TERN__TIME_NEVER, st->s.status.code, st->s.fate);
+        tern__pick_ended(st->t, &st->s, false);
     st->picked_done = true;
 }
 

@@ -2,6 +2,7 @@
 #include "server/call.h"
 
 #include <errno.h>
+#include <float.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "server/intercept.h"
 #include "server/loop.h"
 #include "server/stream.h"
+#include "wire/orca.h"
 
 const void *tern_server_call_request(const tern_server_call *call, size_t *ret_len)
 {
@@ -105,6 +107,26 @@ int tern_server_call_set_details(tern_server_call *call, const void *details, si
 {
     tern_metadata *md = tern_server_call_trailing_metadata(call);
     return md ? tern__metadata_add_details(md, details, len) : -ENOMEM;
+}
+
+static bool is_load(double x) { return x >= 0 && x <= DBL_MAX; }
+
+int tern_server_call_report_load(tern_server_call *call, const tern_load_report *load)
+{
+    const tern__orca_load report = {
+        .rps = load->calls_per_second,
+        .eps = load->errors_per_second,
+        .application_utilization = load->application_utilization,
+        .cpu_utilization = load->cpu_utilization,
+        .mem_utilization = load->memory_utilization,
+    };
+    unsigned char bytes[TERN__ORCA_BYTES_MAX];
+    if (!is_load(report.rps) || !is_load(report.eps) || !is_load(report.application_utilization) ||
+        !is_load(report.cpu_utilization) || !is_load(report.mem_utilization))
+        return -EINVAL;
+    tern_metadata *md = tern_server_call_trailing_metadata(call);
+    size_t len = tern__orca_write(&report, bytes);
+    return md ? tern_metadata_add_bin(md, TERN__ORCA_TRAILER, bytes, len) : -ENOMEM;
 }
 
 void tern__server_call_set_finisher(tern_server_call *call,

@@ -236,7 +236,7 @@ static void on_answer(tern__connect_op *op)
     if (w->other)
         w->cancelled = tern__pick_cancel(w->on, &w->other->op);
     if (op->transport)
-        tern__pick_done(op->transport, TERN__TIME_NEVER, TERN_OK, TERN__FATE_NEVER_SENT);
+        tern__pick_unused(op->transport, TERN_OK);
     tern__transport_unref(op->transport);
     atomic_fetch_add(&w->answers, 1);
 }

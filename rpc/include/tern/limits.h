@@ -311,6 +311,11 @@
 #ifndef TERN_LIMIT_LB_RING_ENTRIES
 #define TERN_LIMIT_LB_RING_ENTRIES 4096u
 #endif
+/* Bytes of a load report that comes with an answer (gRFC A51; our own, a report with many named
+ * metrics is some hundred bytes long). One that is longer is not looked at. */
+#ifndef TERN_LIMIT_LOAD_REPORT_BYTES
+#define TERN_LIMIT_LOAD_REPORT_BYTES 4096u
+#endif
 
 /* --- server --- */
 

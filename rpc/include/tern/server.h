@@ -172,6 +172,19 @@ TERN_API tern_code tern_server_call_fail(tern_server_call *call, tern_code code,
  * -ENOMEM. */
 TERN_API int tern_server_call_set_details(tern_server_call *call, const void *details, size_t len);
 
+/* The server's load as of now, for clients that weigh servers by it (weighted_round_robin; gRFC
+ * A51, A58). 0: not known. */
+typedef struct tern_load_report {
+    double calls_per_second;        /* that the whole server answers */
+    double errors_per_second;       /* those among them that failed */
+    double application_utilization; /* 1.0: all that it can bear; 0: go by the CPU's */
+    double cpu_utilization;         /* 1.0: all CPUs are busy */
+    double memory_utilization;      /* 1.0: all of it is in use */
+} tern_load_report;
+/* Sends it with the call's status, in the trailer endpoint-load-metrics-bin; once a call. 0,
+ * -EINVAL (a number is negative, or not finite), or -ENOMEM. */
+TERN_API int tern_server_call_report_load(tern_server_call *call, const tern_load_report *load);
+
 /* Metadata to send: before the response, and after it. Own them for the call: fill with
  * tern_metadata_add(). NULL when out of memory. */
 TERN_API tern_metadata *tern_server_call_initial_metadata(tern_server_call *call);
