@@ -253,6 +253,8 @@ static tern_code spread(tern_channel *ch, tern_status *reterr)
         ch->hash_header = strdup(leaf->ring_hash.request_hash_header);
         rv = ch->hash_header ? 0 : -ENOMEM;
     }
+    ch->sub.shuffle = leaf && leaf->kind == TERN__LB_PICK_FIRST &&
+                      leaf->pick_first.shuffle_address_list;
     if (rv == 0 && leaf && leaf->kind != TERN__LB_PICK_FIRST)
         rv = tern__cluster_new(ch, config->lb, &sub, &ch->cluster);
     tern__service_config_unref(config);

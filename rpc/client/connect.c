@@ -16,6 +16,7 @@
 #include "io/clock.h"
 #include "io/socket.h"
 #include "io/tls.h"
+#include "policy/pick_first.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -197,10 +198,22 @@ static tern_code talk(const tern__destination *to, int fd, const tern__address *
     return code;
 }
 
+/* gRFC A62, anew with every attempt to connect. */
+static void shuffle(const tern__address_list *in, uint64_t random, tern__address_list *out)
+{
+    uint32_t order[TERN_LIMIT_ADDRESSES];
+    for (uint32_t i = 0; i < in->n; i++)
+        order[i] = i;
+    tern__pick_first_shuffle(order, in->n, random);
+    for (uint32_t i = 0; i < in->n; i++)
+        out->at[i] = in->at[order[i]];
+    out->n = in->n;
+}
+
 tern_code tern__connect(const tern__destination *to, const tern__connect_bounds *bounds,
                         tern__transport **ret, tern_status *reterr)
 {
-    tern__address_list found;
+    tern__address_list found, mixed;
     const tern__target *target = to->proxy ? &to->proxy->target : to->target;
     const tern__address_list *list = &target->addresses;
     if (!target->literal) {
@@ -208,6 +221,10 @@ tern_code tern__connect(const tern__destination *to, const tern__connect_bounds 
         if (code != TERN_OK)
             return code;
         list = &found;
+    }
+    if (to->shuffle && !to->proxy) {
+        shuffle(list, to->random, &mixed);
+        list = &mixed;
     }
     const tern__race_bounds limits = { bounds->deadline, bounds->context };
     const tern__address *a;

@@ -10,6 +10,8 @@ typedef struct tern__destination {
     const tern__tls_dial *dial;
     const struct tern__proxy *proxy; /* NULL: directly */
     int64_t stagger;                 /* ns from one address to the next (race.h) */
+    bool shuffle;                    /* try the target's addresses in any order: as */
+    uint64_t random;                 /* this says */
 } tern__destination;
 
 /* Tries the addresses of the target or its proxy, as race.h has it. Blocks until done, until the

@@ -184,11 +184,13 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->handed_over &= !wait->is_connector;
     set_state(sc);
     const tern__upkeep_options upkeep = sc->upkeep;
+    uint64_t random = sc->shuffle ? tern__rng_next(&sc->rng) : 0;
     pthread_mutex_unlock(&sc->lock);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
     const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), wait->context,
                                           sc->queue_max, &upkeep };
-    const tern__destination to = { &sc->target, &sc->dial, sc->proxy, sc->stagger };
+    const tern__destination to = { &sc->target, &sc->dial,   sc->proxy,
+                                   sc->stagger, sc->shuffle, random };
     tern_code code = tern__connect(&to, &bounds, &t, &why);
     if (code == TERN_OK) {
         tern__transport_list(t, &sc->entity);

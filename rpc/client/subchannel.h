@@ -33,6 +33,7 @@ typedef struct tern__subchannel {
     uint32_t connect_timeout_ms, queue_max;
     struct tern__proxy *proxy; /* set by the channel, freed with the subchannel; NULL: none */
     int64_t stagger;           /* from one address to the next, ns */
+    bool shuffle;              /* set by the channel: addresses are tried in any order */
     tern__upkeep_options upkeep; /* keepalive_time grows when a server finds it too short */
     tern__connections conns;  /* none unless ready; mostly one */
     bool connecting;

@@ -343,6 +343,30 @@ static void test_policies(void **state)
     tern_channel_free(of);
 }
 
+/* pick_first that shuffles (gRFC A62): each channel has one server, and all have some. */
+static void test_shuffled(void **state)
+{
+    (void)state;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    opts.service_config = "{\"loadBalancingConfig\":[{\"pick_first\":"
+                          "{\"shuffleAddressList\":true}}]}";
+    reset_counts();
+    for (unsigned i = 0; i < 40; i++) {
+        tern_channel *of = probe_channel_with(target, &opts);
+        unsigned before[SERVERS], changed = 0;
+        for (unsigned k = 0; k < SERVERS; k++)
+            before[k] = atomic_load(&servers[k].calls);
+        for (unsigned k = 0; k < 3; k++)
+            assert_int_equal(probe_echo(of, NULL, "hello", &st), TERN_OK);
+        for (unsigned k = 0; k < SERVERS; k++)
+            changed += atomic_load(&servers[k].calls) != before[k];
+        assert_int_equal(changed, 1);
+        tern_channel_free(of);
+    }
+    for (unsigned k = 0; k < SERVERS; k++)
+        assert_true(atomic_load(&servers[k].calls) > 0);
+}
+
 /* Each policy with real servers: no call fails while one server goes, all get some, it gets some
  * again when it is back, and nobody is left out for ever. */
 static void test_every_policy(void **state)
@@ -452,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_new_list, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policies, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shuffled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_header_chooses, setup, teardown),
     };
