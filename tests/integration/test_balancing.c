@@ -434,7 +434,7 @@ static void test_header_chooses(void **state)
     tern_channel *of = probe_channel_with(target, &opts);
     unsigned chosen[SERVERS] = { 0 };
     for (int i = 0; i < 60; i++) {
-        char owner[16];
+        char owner[24];
         tern_call_options call = TERN_CALL_OPTIONS_INIT;
         tern_metadata *md = tern_metadata_new();
         counter c = { .done = 0 };
