@@ -55,17 +55,35 @@ static size_t utf8_sequence(const unsigned char *s)
     return 0;
 }
 
+/* Length in bytes of the printable character at `s`, 0 when there is none. */
+static size_t printable(const unsigned char *s)
+{
+    size_t len = utf8_sequence(s);
+    return *s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0) ? 0 : len;
+}
+
 bool drone_text_is_printable(const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
     while (*s != '\0') {
-        size_t len = utf8_sequence(s);
-        if (len == 0 || *s < 0x20 || *s == 0x7F || (s[0] == 0xC2 && s[1] < 0xA0)) {
+        size_t len = printable(s);
+        if (len == 0) {
             return false;
         }
         s += len;
     }
     return true;
+}
+
+void drone_text_clean(char *s)
+{
+    while (*s != '\0') {
+        size_t len = printable((const unsigned char *)s);
+        if (len == 0) {
+            *s = '?';
+        }
+        s += len == 0 ? 1 : len;
+    }
 }
 
 tern_code drone_check_id(drone_reply *reply, const char *field, const char *value)

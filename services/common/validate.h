@@ -16,6 +16,9 @@
 /* Whether `s` is valid UTF-8 without control characters. */
 bool drone_text_is_printable(const char *s);
 
+/* Makes a text that comes from elsewhere so: each byte that does not belong there becomes "?". */
+void drone_text_clean(char *s);
+
 /* An id: 1..DRONE_ID_BYTES_MAX characters of A-Z a-z 0-9 . _ : / - */
 tern_code drone_check_id(drone_reply *reply, const char *field, const char *value);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/validate.h"
 #include "scheduler/engine.h"
 #include "scheduler/schema.h"
 
@@ -105,6 +106,8 @@ static void note_failure(drone_job *job, tern_code code, const tern_status *stat
     snprintf(job->message, sizeof(job->message), "%s: %s: %.300s",
              drone_step_name(drone_wf_step_of(job->wf.at)), tern_code_name(code), status->message);
     drone_text_trim(job->message);
+    /* A service of another make may say anything; the Supervisor takes printable text only. */
+    drone_text_clean(job->message);
 }
 
 static void job_end(drone_job *job)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/validate.h"
 #include "scheduler/records.h"
 #include "supervisor/schema.h"
 #include <drone/scheduler/v1/scheduler.tern.h>
@@ -186,6 +187,7 @@ static void undo_failed(job *j, job_op *o, tern_code code, const char *message)
     snprintf(comp->last_error, sizeof(comp->last_error), "%s: %s: %.300s", drone_step_name(step),
              tern_code_name(code), message);
     drone_text_trim(comp->last_error);
+    drone_text_clean(comp->last_error); /* the Scheduler takes printable text only */
     if (drone_undo_decide(code, comp->attempts, s->attempts_max) == DRONE_UNDO_PARK) {
         job_end(j, o, DRONE_COMP_PARKED);
         return;

@@ -61,11 +61,23 @@ static void test_printable(void **state)
         "ok\xc2\x9f",
     };
     for (size_t i = 0; i < TEST_N(good); i++) {
+        char text[64];
         assert_true(drone_text_is_printable(good[i]));
+        snprintf(text, sizeof text, "%s", good[i]);
+        drone_text_clean(text);
+        assert_string_equal(text, good[i]);
     }
     for (size_t i = 0; i < TEST_N(bad); i++) {
+        char text[64];
         assert_false(drone_text_is_printable(bad[i]));
+        snprintf(text, sizeof text, "%s", bad[i]);
+        drone_text_clean(text);
+        assert_true(drone_text_is_printable(text));
+        assert_int_equal(strlen(text), strlen(bad[i]));
     }
+    char mixed[] = "no lorry:\n\t\xc3\xa9\xe2\x82 \x1b[2J\xc2\x85";
+    drone_text_clean(mixed);
+    assert_string_equal(mixed, "no lorry:??\xc3\xa9?? ?[2J??");
 }
 
 /* Known distances, to 0.6 %: JFK to LGA, and half way round the world. */
