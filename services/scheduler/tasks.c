@@ -133,8 +133,9 @@ static void *work(void *arg)
     pthread_mutex_lock(&t->lock);
     for (drone_task *task; (task = take(t)) != NULL;) {
         bool stopping = t->stopping;
-        /* This thread may have been the one with the timer: another one takes that over. */
-        if (t->n_heap > 0 && !t->timing)
+        /* What was pushed while this thread awoke has woken nobody else; and it may have been the
+         * one with the timer, which another one takes over. */
+        if (t->head || (t->n_heap > 0 && !t->timing))
             wake_one(t);
         pthread_mutex_unlock(&t->lock);
         task->run(task, stopping);

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "scheduler/tasks.h"
 
@@ -107,12 +108,59 @@ static void test_stopping_runs_the_delayed(void **state)
     drone_tasks_free(t);
 }
 
+/* --- a burst ---------------------------------------------------------------------------------- */
+
+typedef struct pair_task {
+    drone_task task; /* first */
+    atomic_int *n_begun;
+    atomic_bool *gave_up;
+} pair_task;
+
+/* Ends once both of a pair have begun, or after a while. */
+static void meet(drone_task *task, bool stopping)
+{
+    pair_task *p = (pair_task *)task;
+    struct timespec pause = { .tv_nsec = 100000 };
+    (void)stopping;
+    atomic_fetch_add(p->n_begun, 1);
+    for (int i = 0; atomic_load(p->n_begun) < 2; i++) {
+        if (i == 5000) {
+            atomic_store(p->gave_up, true);
+            break;
+        }
+        nanosleep(&pause, NULL);
+    }
+    run(&(numbered){ .number = 0 }.task, false);
+}
+
+/* Two tasks at once for two threads, of which one waits for a timer: both are woken, also when the
+ * second task comes before the first thread has awoken. */
+static void test_a_burst_wakes_the_timing_thread(void **state)
+{
+    drone_tasks *t = begin(2);
+    numbered later = { .task = { .run = run } };
+    atomic_bool gave_up = false;
+    (void)state;
+    drone_tasks_push(t, &later.task, 3600000);
+    for (int i = 0; i < 200 && !atomic_load(&gave_up); i++) {
+        atomic_int n_begun = 0;
+        pair_task pair[2] = { { { .run = meet }, &n_begun, &gave_up },
+                              { { .run = meet }, &n_begun, &gave_up } };
+        drone_tasks_push(t, &pair[0].task, 0);
+        drone_tasks_push(t, &pair[1].task, 0);
+        await(2 * (i + 1));
+    }
+    end(t);
+    assert_false(atomic_load(&gave_up));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_run),
         cmocka_unit_test(test_delays_keep_their_order),
         cmocka_unit_test(test_stopping_runs_the_delayed),
+        cmocka_unit_test(test_a_burst_wakes_the_timing_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
