@@ -26,6 +26,7 @@ drone_outcome drone_outcome_of(tern_code code)
     case TERN_UNKNOWN:
     case TERN_INTERNAL:
     case TERN_DATA_LOSS:
+    case TERN_RESOURCE_EXHAUSTED: /* perhaps there was only no memory for the answer */
         return DRONE_OUTCOME_IN_DOUBT;
     default:
         return DRONE_OUTCOME_REFUSED;

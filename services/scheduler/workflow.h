@@ -82,8 +82,9 @@ typedef struct drone_wf {
     tern_code failed_code;
 } drone_wf;
 
-/* The class of a code. OK is done. UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, UNKNOWN, INTERNAL and
- * DATA_LOSS are in doubt; everything else is the answer of a service that refused. */
+/* The class of a code. OK is done. UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, UNKNOWN, INTERNAL,
+ * DATA_LOSS and RESOURCE_EXHAUSTED (which the own side says as well, without memory for an answer)
+ * are in doubt; everything else is the answer of a service that refused. */
 drone_outcome drone_outcome_of(tern_code code);
 
 /* Begins a workflow and returns its first call. `former` is NONE exactly for a schedule.

@@ -119,7 +119,7 @@ static void fill(row_call *r, const drone_client *c, const drone_row *row)
 /* Whether the call may be repeated: nobody has decided anything. */
 static bool undecided(tern_code code)
 {
-    return code == TERN_RESOURCE_EXHAUSTED || drone_outcome_of(code) == DRONE_OUTCOME_IN_DOUBT;
+    return drone_outcome_of(code) == DRONE_OUTCOME_IN_DOUBT;
 }
 
 /* One kind of call. */

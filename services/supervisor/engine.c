@@ -61,8 +61,7 @@ drone_undo_verdict drone_undo_decide(tern_code code, int64_t attempts, int64_t a
 {
     if (code == TERN_OK)
         return DRONE_UNDO_GO_ON;
-    bool may_pass = drone_outcome_of(code) == DRONE_OUTCOME_IN_DOUBT ||
-                    code == TERN_RESOURCE_EXHAUSTED;
+    bool may_pass = drone_outcome_of(code) == DRONE_OUTCOME_IN_DOUBT;
     return may_pass && attempts < attempts_max ? DRONE_UNDO_RETRY : DRONE_UNDO_PARK;
 }
 
