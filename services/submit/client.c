@@ -187,10 +187,11 @@ static tern_code call(row_call *r, row_method method, bool wait,
         tern_call_options options = TERN_CALL_OPTIONS_INIT;
         if (left_ms <= 0)
             return tern_status_set(reterr, TERN_DEADLINE_EXCEEDED,
-                                   "no verdict within %lld s; %s%s%.400s",
+                                   "no verdict within %lld s; %s%s%s%.400s",
                                    (long long)r->client->patience_ms / 1000,
                                    r->failed.code ? "the last failure: " : "it is on its way",
                                    r->failed.code ? tern_code_name(r->failed.code) : "",
+                                   r->failed.code ? ": " : "",
                                    r->failed.code ? r->failed.message : "");
         options.timeout_ms = left_ms < CALL_TIMEOUT_MS ? left_ms : CALL_TIMEOUT_MS;
         tern_code code = method(r, &options, wait, ret, reterr);

@@ -118,6 +118,24 @@ static void test_times_are_shifted(void **state)
     assert_int_equal(1551396543000 + shift, 1700000060000);
 }
 
+/* A row that nobody answers says what the last failure was. */
+static void test_unanswered(void **state)
+{
+    drone_client c = { .run = "run", .n_accounts = 1, .patience_ms = 100 };
+    drone_row row;
+    drone_sent sent;
+    tern_status status;
+    (void)state;
+    assert_int_equal(tern_channel_new("unix:/nowhere/to/be/found.sock", NULL, &c.channel, &status),
+                     TERN_OK);
+    drone_generate_row(1, 0, &row);
+    drone_client_send(&c, &row, &sent);
+    tern_channel_free(c.channel);
+    assert_int_equal(sent.end, DRONE_END_UNANSWERED);
+    if (!strstr(sent.status.message, "the last failure: UNAVAILABLE: cannot connect"))
+        fail_msg("\"%s\"", sent.status.message);
+}
+
 static void test_meter_survives_restarts(void **state)
 {
     drone_call_meter m = { 0 };
@@ -166,6 +184,7 @@ int main(void)
         cmocka_unit_test(test_progress_text),
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_times_are_shifted),
+        cmocka_unit_test(test_unanswered),
         cmocka_unit_test(test_meter_survives_restarts),
         cmocka_unit_test(test_report),
     };
