@@ -23,6 +23,7 @@ typedef struct job {
     size_t n_left;   /* steps that are still to be undone: message->steps[0 .. n_left) */
     int64_t reports; /* attempts to report */
     bool resumed;    /* the next attempt is not counted yet */
+    bool ended;      /* nothing but the report is left; whoever decides anew makes a new job */
 } job;
 
 /* An operation of a job, for which its thread waits. */
@@ -166,6 +167,7 @@ static void job_end(job *j, job_op *o, int state)
         store_failed(j, &o->status);
         return;
     }
+    j->ended = true;
     drone_supervisor_count(j->supervisor, DRONE_COMP_PENDING, state);
     if (state == DRONE_COMP_PARKED)
         fprintf(
@@ -275,7 +277,7 @@ static void job_run(drone_task *task, bool stopping)
     snprintf(o.status.message, sizeof(o.status.message), "the store is busy");
     if (call_store(j, &o, load_run) != TERN_OK)
         store_failed(j, &o.status);
-    else if (!o.found || o.comp.state != DRONE_COMP_PENDING)
+    else if (j->ended || !o.found || o.comp.state != DRONE_COMP_PENDING)
         report(j);
     else if (o.comp.attempts > j->supervisor->attempts_max)
         give_up(j, &o);

@@ -2,6 +2,8 @@
  * rows of its store. */
 #include "services_support.h"
 
+#include <pthread.h>
+
 #include "supervisor/engine.h"
 #include "supervisor/handlers.h"
 #include "supervisor/schema.h"
@@ -149,12 +151,130 @@ static void test_rows(void **state)
     test_dir_remove(&dir);
 }
 
+/* --- a person decides while the report is still owed ------------------------------------------ */
+
+typedef struct owed_op {
+    drone_store_op op;
+    int state; /* to be stored; 0: only read */
+    drone_comp comp;
+    tern_status status;
+} owed_op;
+
+static tern_code insert_run(drone_store *store, drone_store_op *op)
+{
+    owed_op *o = (owed_op *)op;
+    uint8_t body[128];
+    Drone__Supervisor__V1__CompensateRequest m = DRONE__SUPERVISOR__V1__COMPENSATE_REQUEST__INIT;
+    Drone__Supervisor__V1__BegunStep step = DRONE__SUPERVISOR__V1__BEGUN_STEP__INIT;
+    Drone__Supervisor__V1__BegunStep *steps[] = { &step };
+    char id[] = "d-1/1", delivery[] = "d-1";
+
+    step.step = DRONE__SCHEDULER__V1__STEP__STEP_ACCOUNT;
+    m.message_id = id;
+    m.delivery_id = delivery;
+    m.revision = 1;
+    m.steps = steps;
+    m.n_steps = 1;
+    o->comp = make(id, delivery, 1);
+    return drone_comp_insert(store, &o->comp, body,
+                             drone__supervisor__v1__compensate_request__pack(&m, body), &o->status);
+}
+
+static tern_code owed_run(drone_store *store, drone_store_op *op)
+{
+    owed_op *o = (owed_op *)op;
+    bool found;
+    tern_code code = drone_comp_find(store, "d-1/1", &o->comp, &found, &o->status);
+    assert_true(code == TERN_OK && found);
+    if (o->state == 0)
+        return TERN_OK;
+    o->comp.state = o->state;
+    return drone_comp_end(store, &o->comp, 0, &o->status);
+}
+
+static int owed_state(drone_store *store)
+{
+    owed_op o = { .op = { .run = owed_run } };
+    assert_int_equal(drone_store_call(store, &o.op), TERN_OK);
+    return o.comp.state;
+}
+
+typedef struct alarm_task {
+    drone_task task; /* first */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool rung;
+} alarm_task;
+
+static void ring(drone_task *task, bool stopping)
+{
+    alarm_task *a = (alarm_task *)task;
+    (void)stopping;
+    pthread_mutex_lock(&a->lock);
+    a->rung = true;
+    pthread_cond_signal(&a->wake);
+    pthread_mutex_unlock(&a->lock);
+}
+
+static void pause_for(drone_tasks *tasks, int64_t ms)
+{
+    alarm_task a = { .task = { .run = ring },
+                     .lock = PTHREAD_MUTEX_INITIALIZER,
+                     .wake = PTHREAD_COND_INITIALIZER };
+    drone_tasks_push(tasks, &a.task, ms);
+    pthread_mutex_lock(&a.lock);
+    while (!a.rung)
+        pthread_cond_wait(&a.wake, &a.lock);
+    pthread_mutex_unlock(&a.lock);
+}
+
+/* A compensation is parked while the Scheduler cannot be told. Once a person has it tried again, it
+ * is in the hands of the new job alone: the one that still wants to report must not undo anything,
+ * or two would work on one row and the later would write over what the other has found. */
+static void test_one_job_for_a_resolved_message(void **state)
+{
+    test_dir dir = test_dir_new();
+    drone_supervisor s = { .attempts_max = 1, .pause_ms = 1, .pause_ms_max = 1 };
+    owed_op o = { .op = { .run = insert_run } };
+    tern_status status;
+    (void)state;
+    s.store = test_open(&dir, &drone_supervisor_schema);
+    s.backends.timeout_ms = 50;
+    assert_int_equal(drone_store_call(s.store, &o.op), TERN_OK);
+    assert_int_equal(drone_store_start(s.store, &status), TERN_OK);
+    assert_int_equal(tern_channel_new("unix:/nowhere/scheduler.sock", NULL, &s.scheduler, &status),
+                     TERN_OK);
+    assert_int_equal(drone_backends_open(&s.backends, "/nowhere", "test", &status), TERN_OK);
+    assert_int_equal(drone_tasks_new(2, &s.tasks, &status), TERN_OK);
+    drone_supervisor_count(&s, 0, DRONE_COMP_PENDING);
+    drone_supervisor_take_up(&s, "d-1/1");
+    for (int i = 0; i < 2000 && owed_state(s.store) != DRONE_COMP_PARKED; i++)
+        pause_for(s.tasks, 5);
+    assert_int_equal(owed_state(s.store), DRONE_COMP_PARKED);
+
+    /* The person's decision is on disk, and its job not yet begun. */
+    o = (owed_op){ .op = { .run = owed_run }, .state = DRONE_COMP_PENDING };
+    assert_int_equal(drone_store_call(s.store, &o.op), TERN_OK);
+    drone_supervisor_count(&s, DRONE_COMP_PARKED, DRONE_COMP_PENDING);
+    pause_for(s.tasks, 500);
+    assert_int_equal(owed_state(s.store), DRONE_COMP_PENDING);
+    assert_int_equal(atomic_load(&s.states[DRONE_COMP_PENDING]), 1);
+
+    drone_tasks_stop(s.tasks);
+    drone_tasks_free(s.tasks);
+    drone_store_close(s.store);
+    drone_backends_close(&s.backends);
+    tern_channel_free(s.scheduler);
+    test_dir_remove(&dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_one_job_for_a_resolved_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
