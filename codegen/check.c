@@ -75,6 +75,21 @@ static int report(const scope *s, const claim *pair)
                    pair[0].name);
 }
 
+/* Underscores go from the names of types, so that of a message "_1" without a package a digit is
+ * left, and of "_" nothing. (All other names are made of letters, digits and underscores, too.) */
+static int check_names(const scope *s)
+{
+    size_t i;
+
+    for (i = 0; i < s->n; i++)
+        if (!*s->claims[i].name || (s->claims[i].name[0] >= '0' && s->claims[i].name[0] <= '9'))
+            return cg_fail(s->m,
+                           "%s: %s would be called \"%s\" in C, which is no name: rename it, or "
+                           "give the file a package",
+                           s->file->name, s->claims[i].element, s->claims[i].name);
+    return 0;
+}
+
 /* Looks for equal names and reports those that were claimed first: of everything that two messages
  * share, the type says most. Leaves the scope to be emptied. */
 static int settle(scope *s)
@@ -278,7 +293,7 @@ static int check_file(cg_model *m, const cg_file *f, scope *s)
         claim_enum(s, &f->enums[i]);
     for (i = 0; i < f->n_services; i++)
         claim_service(s, &f->services[i]);
-    return settle(s);
+    return check_names(s) < 0 ? -1 : settle(s);
 }
 
 static int compare_order(const void *a, const void *b)

@@ -68,6 +68,14 @@ package pkg;
 message foo_bar {}
 message FooBar {}
 END
+refused no_name "no_name.proto" 'message _1 would be called "1" in C' "give the file a package" <<'END'
+syntax = "proto3";
+message _1 {}
+END
+refused empty_name 'enum __ would be called "" in C' <<'END'
+syntax = "proto3";
+enum __ { X = 0; }
+END
 refused enums "enum pkg.ab_c" "enum pkg.AbC" '"Pkg__AbC"' <<'END'
 syntax = "proto2";
 package pkg;
