@@ -272,6 +272,11 @@ static void claim_service(scope *s, const cg_service *service)
         element = method_element(s->m, service, method);
         add(s, method->stub, element);
         add_internal(s, method->stub, "__invoke", element);
+        add_internal(s, method->stub,
+                     method->kind == CG_UNARY || method->kind == CG_CLIENT_STREAMING
+                         ? "__call_done"
+                         : "__call_received",
+                     element);
         for (j = 0; suffixes[j]; j++)
             add_suffixed(s, method->helper, suffixes[j], element);
     }

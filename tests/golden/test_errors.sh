@@ -198,6 +198,19 @@ message FooBar {}
 END
 together small capital "message pkg.foo_bar" "message pkg.FooBar" '"Pkg__FooBar"' "different runs"
 
+refused unary_callback "method pkg.S.Talk" "method pkg.S.Talk__CallDone" '"pkg_s_talk__call_done"' <<'END'
+syntax = "proto3";
+package pkg;
+message M {}
+service S { rpc Talk(M) returns (M); rpc Talk__CallDone(M) returns (M); }
+END
+refused stream_callback "method pkg.S.Talk" '"pkg_s_talk__call_received"' <<'END'
+syntax = "proto3";
+package pkg;
+message M {}
+service S { rpc Talk(M) returns (stream M); rpc Talk__CallReceived(M) returns (M); }
+END
+
 # messages=no says nothing about messages, which are protoc-gen-c's affair.
 (cd "$TMP" && protoc -I. --plugin=protoc-gen-tern="$plugin" --tern_out=messages=no:"$TMP" \
     group.proto types.proto) || fail "messages=no must not look at messages"
