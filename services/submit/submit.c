@@ -375,7 +375,7 @@ int drone_cmd_submit(int argc, char **argv)
         { "--accounts", "N", "spread over account-1 … account-N; default 200", DRONE_OPTION_INT,
           &o.accounts, 1, 1e6 },
         { "--run", "ID",
-          "keys are ID-LINE: the same ID sends the same deliveries again; default: new",
+          "keys are ID-LINE: of one ID each line is accepted once; default: new",
           DRONE_OPTION_STRING, &o.run, 0, 0 },
         { "--lead-s", "S", "the first pickup is so many seconds from now; default 60",
           DRONE_OPTION_INT, &o.lead_s, 0, 2592000 },

@@ -137,6 +137,10 @@ def one_up_at_a_time(folder):
     os.kill(pid_of(said, "drone"), signal.SIGKILL)
     status, out, err = run("submit", "--dir", folder, "--generate", "5", "--json")
     check(status == 0 and json.loads(out)["accepted"] == 5, f"submit: {status}: {out}{err}")
+    for ends in ["accepted", "refused"]:
+        _, out, err = run("submit", "--dir", folder, "--generate", "3", "--run", "once", "--json")
+        check(json.loads(out)[ends] == 3, f"submit --run once: not {ends}: {out}{err}")
+    check("of one ID each line is accepted once" in run("submit", "--help")[1], "submit --help: --run")
     rest = stop_up(first)
     check("drone: killed by signal 9" in rest and "drone: started again" in rest, f"up says {rest}")
     # Killed, it leaves nothing that keeps the next one out.
