@@ -25,6 +25,7 @@
 #include "common/commands.h"
 #include "common/names.h"
 #include "common/service.h"
+#include "drone/fleet.h"
 #include "up/health.h"
 #include "up/keeper.h"
 
@@ -305,6 +306,14 @@ out:
     return status;
 }
 
+/* The Supervisor and the health checks call the Scheduler at --listen: port 0 would be another one
+ * at each of its starts, which nobody told them. */
+static bool leaves_port_open(const char *listen)
+{
+    size_t len = strlen(listen);
+    return strncmp(listen, "unix:", 5) != 0 && len >= 2 && strcmp(listen + len - 2, ":0") == 0;
+}
+
 int drone_cmd_up(int argc, char **argv)
 {
     up_options o = {
@@ -323,7 +332,7 @@ int drone_cmd_up(int argc, char **argv)
         { "--suspend-every", "K", "every K-th of them suspended, 0 none; default 20",
           DRONE_OPTION_INT, &o.suspend_every, 0, 1e6 },
         { "--drones", "N", "drones of the fleet made at the first start; default 4000",
-          DRONE_OPTION_INT, &o.drones, 1, 1e6 },
+          DRONE_OPTION_INT, &o.drones, 1, DRONE_SQUADS_MAX * DRONE_SQUAD_DRONES_MAX },
         { "--part-options", "LIST",
           "more options for parts: \"drone:--fault-before=5,account:--loops=2\"",
           DRONE_OPTION_STRING, &o.faults, 0, 0 },
@@ -340,5 +349,12 @@ int drone_cmd_up(int argc, char **argv)
     int exit_status;
     if (drone_args_parse(&usage, argc, argv, &exit_status) < 0)
         return exit_status;
+    if (o.listen && leaves_port_open(o.listen)) {
+        fprintf(stderr,
+                "dronedelivery up: option --listen: %s needs a port other than 0, by which the "
+                "parts find the Scheduler\n",
+                o.listen);
+        return DRONE_EXIT_USAGE;
+    }
     return run(&o);
 }

@@ -87,6 +87,10 @@ def bad_command_lines(folder):
     refused(["submit", "--dir", folder], "either a file or --generate")
     refused(["submit", "--dir", folder, "--generate", "many"], "not a whole number")
     refused(["status", "--dir", folder], "give a delivery, --parked or --resolve")
+    # What a part would refuse, and what nobody else could find, starts nothing.
+    refused(["up", "--dir", os.path.join(folder, "large"), "--drones", "32769"], "number of 1..32768")
+    refused(["up", "--dir", os.path.join(folder, "any"), "--listen", "127.0.0.1:0"], "needs a port")
+    check(not os.path.exists(os.path.join(folder, "any")), "up made a folder before it looked")
 
 
 def bad_folders(folder):
