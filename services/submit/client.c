@@ -270,7 +270,9 @@ static void follow(row_call *r, drone_sent *ret)
     bool is_update = ret->plan == DRONE_PLAN_UPDATE;
     tern_code code = call(r, is_update ? update : cancel, true, &d, &ret->status);
 
-    ret->updated = is_update && code == TERN_OK;
+    /* An update that fails half-way, and cannot be taken back either, ends as compensated. */
+    ret->updated = is_update && code == TERN_OK &&
+                   d->state == DRONE__SCHEDULER__V1__STATE__STATE_SCHEDULED;
     /* Refused: it stays as it was. */
     if (code == TERN_FAILED_PRECONDITION)
         code = call(r, get, true, &d, &ret->status);

@@ -33,15 +33,22 @@ class ThirdParty(grpc.GenericRpcHandler):
     fields delivery_id and order_id are its first two strings."""
 
     takes = False
+    recalls = False
+    once = None  # the deliveries of which an order was taken, when there is to be one of each
 
     def service(self, details):
-        def take_over(_, context):
-            if not self.takes:
+        def take_over(request, context):
+            delivery = request[4:4 + request[3]]  # change.delivery_id
+            if not self.takes or (self.once is not None and delivery in self.once):
                 context.abort(grpc.StatusCode.FAILED_PRECONDITION, ODD)
+            if self.once is not None:
+                self.once.add(delivery)
             return b"\x0a\x01d\x12\x07order-1\x18\x01\x20\x01"
 
         def recall(_, context):
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, ODD)
+            if not self.recalls:
+                context.abort(grpc.StatusCode.PERMISSION_DENIED, ODD)
+            return b"\x08\x01"  # UNDONE_DONE
 
         method = details.method.rsplit("/", 1)[-1]
         run = {"TakeOver": take_over, "Recall": recall}.get(method)
@@ -85,6 +92,13 @@ def main():
         third_party.takes = True
         table, err = submit(folder, "kept", "--cancel-percent", "100")
         check(table.get("undecided") == 0 and table.get("parked", 0) > 0, f"not parked: {table} {err}")
+        # It takes each delivery once: an update fails, and so does putting back what was. Nothing
+        # is rescheduled then.
+        third_party.recalls = True
+        third_party.once = set()
+        table, err = submit(folder, "fickle", "--update-percent", "100")
+        check(table.get("compensated") == N and table.get("rescheduled") == 0,
+              f"not compensated, or rescheduled: {table} {err}")
         up.send_signal(signal.SIGTERM)
         said = up.communicate(timeout=PATIENCE_S)[0]
         check(up.returncode == 0, f"up ended with {up.returncode}: {said}")
