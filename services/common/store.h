@@ -52,9 +52,9 @@ typedef struct drone_store_schema {
 } drone_store_schema;
 
 /* Opens (or creates) DIR/<name>.db, checks its version, prepares the statements. No thread is
- * started. *ret is owned by the caller. FAILED_PRECONDITION: another process has it, or its
- * version is another; UNAVAILABLE: it cannot be opened or written; the message names the file and
- * the reason. */
+ * started. *ret is owned by the caller. ABORTED: another process has it; FAILED_PRECONDITION: its
+ * version is another, or it is no store; UNAVAILABLE: it cannot be opened or written. The message
+ * names the file and the reason. */
 tern_code drone_store_open(const char *dir, const drone_store_schema *schema, drone_store **ret,
                            tern_status *reterr);
 

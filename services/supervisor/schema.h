@@ -20,7 +20,7 @@ enum drone_supervisor_stmt {
     DRONE_SUPER_PARKED,      /* after this message_id, so many -> rows */
     DRONE_SUPER_INSERT,
     DRONE_SUPER_ATTEMPT,  /* message_id, attempts, failing_step, last_error, now */
-    DRONE_SUPER_END,      /* message_id, state, failing_step, last_error, now */
+    DRONE_SUPER_END,      /* message_id, state, failing_step, last_error, now, more attempts */
     DRONE_SUPER_REPORTED, /* message_id, state */
     DRONE_SUPER_OPEN,     /* -> message_id of every row with work left */
     DRONE_SUPER_BODY,     /* message_id -> body */
