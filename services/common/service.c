@@ -15,6 +15,7 @@
 #include "common/names.h"
 
 #define OPTIONS_MAX 32
+#define N_FAULT_OPTIONS 6
 #define LOOPS_MAX 64
 #define SLOW_MS_MAX 60000
 #define READY_FD_MAX 1000000
@@ -37,7 +38,7 @@ static int read_options(const drone_service_spec *spec, drone_service *svc, int 
                         int *ret_exit)
 {
     drone_faults *f = &svc->faults;
-    const drone_option common[] = {
+    const drone_option common[] = { /* those of faults last */
         { "--dir", "DIR", "folder of the store, made if missing; default drone-data",
           DRONE_OPTION_STRING, &svc->dir, 0, 0 },
         { "--listen", "ADDR", "address to serve; default unix:DIR/NAME.sock", DRONE_OPTION_STRING,
@@ -58,7 +59,8 @@ static int read_options(const drone_service_spec *spec, drone_service *svc, int 
           SLOW_MS_MAX },
         { "--fault-seed", "N", "which faults; default 1", DRONE_OPTION_INT, &f->seed, 0, 1e15 },
     };
-    const size_t n_common = sizeof common / sizeof common[0];
+    const size_t n_common =
+        sizeof common / sizeof common[0] - (spec->no_faults ? N_FAULT_OPTIONS : 0);
     drone_option all[OPTIONS_MAX];
     char command[64];
     if (spec->n_options + n_common > OPTIONS_MAX) {
@@ -66,7 +68,7 @@ static int read_options(const drone_service_spec *spec, drone_service *svc, int 
         *ret_exit = DRONE_EXIT_FAILURE;
         return -1;
     }
-    memcpy(all, common, sizeof common);
+    memcpy(all, common, n_common * sizeof all[0]);
     if (spec->n_options > 0) {
         memcpy(all + n_common, spec->options, spec->n_options * sizeof all[0]);
     }

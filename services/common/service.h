@@ -73,6 +73,7 @@ typedef struct drone_service_spec {
     tern_code (*start)(drone_service *svc, tern_status *reterr);
     void (*stop)(drone_service *svc);
     uint32_t drain_grace_ms; /* 0: the server's default */
+    bool no_faults; /* its requests are not served by drone_operation_serve(), which plays them */
 } drone_service_spec;
 
 /* The whole life of a service process: returns its exit status. */

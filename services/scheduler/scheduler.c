@@ -116,6 +116,7 @@ int drone_cmd_scheduler(int argc, char **argv)
         .start = start,
         .stop = stop,
         .drain_grace_ms = DRAIN_GRACE_MS,
+        .no_faults = true,
     };
     return drone_service_main(&spec, argc, argv);
 }

@@ -114,6 +114,7 @@ int drone_cmd_supervisor(int argc, char **argv)
         .start = start,
         .stop = stop,
         .drain_grace_ms = DRAIN_GRACE_MS,
+        .no_faults = true,
     };
     return drone_service_main(&spec, argc, argv);
 }

@@ -83,6 +83,10 @@ def bad_command_lines(folder):
         examples = out.split("\nExamples:\n")[-1].splitlines()
         check(examples and all(re.match(f"  dronedelivery {command} ", line) for line in examples),
               f"{command} --help: examples: {examples}")
+        # Only the five services play failures.
+        plays = command in SERVICES[:5]
+        check(("  --fault-before " in out) == plays, f"{command} --help: --fault-before: {out}")
+    refused(["scheduler", "--dir", folder, "--fault-before", "5"], "there is none of this name")
     refused(["fly"], "no subcommand \"fly\"")
     refused(["submit", "--dir", folder], "either a file or --generate")
     refused(["submit", "--dir", folder, "--generate", "many"], "not a whole number")
