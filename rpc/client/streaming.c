@@ -279,9 +279,12 @@ static tern__stream_next try_take(tern_stream *st, int *fed, uint32_t *ret_epoch
         await(st, &st->s.waiter, TERN__WAIT_DATA);
         st->body.receiving = false;
     }
-    /* A call that this side has ended gives out nothing more. */
-    bool ok = (st->body.in.len != 0 || st->body.direct) && !st->s.cancelled &&
-              !(st->s.done && st->s.status.code == TERN_DEADLINE_EXCEEDED);
+    /* A call that this side has ended gives out nothing more, and does not pretend that it has
+     * given out all, though the server's end may have come by now. */
+    bool cut = st->s.cancelled || st->s.given_up, there = st->body.in.len || st->body.direct;
+    bool ok = there && !cut;
+    if (cut && (there || tern__message_reader_partial(&st->s.reader)))
+        tern__stream_break_locked(st, TERN_CANCELLED, "the call was cancelled by its caller");
     *fed = st->body.direct;
     st->body.direct = 0;
     if (ok && !*fed) {

@@ -10,6 +10,7 @@
 
 #include <tern/tern.h>
 
+#include "client/streaming_parts.h"
 #include "support/probe.h"
 #include "support/rawh2.h"
 
@@ -524,6 +525,71 @@ static void test_deadline_within_answer(void **state)
     assert_int_equal(p.reset, 8);
 }
 
+static void act_fail_by_deadline(peer *self)
+{
+    put_head(self);
+    put_message(self, 'a', 3);
+    put_message(self, 'b', 4);
+    put_message(self, 'c', 5);
+    put_end(self, "4", false);
+    raw_send(&self->raw);
+    read_all(self, false);
+}
+
+/* The deadline was the server's, or of whom it asked: what it had to say before is heard. */
+static void test_deadline_of_the_server(void **state)
+{
+    (void)state;
+    const void *data;
+    size_t len;
+    tern_stream *s = start(act_fail_by_deadline, NULL);
+    probe_sleep_ms(50); /* all has come by then */
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(tern_stream_recv(s, &data, &len));
+        assert_int_equal(len, 3 + i);
+    }
+    assert_false(tern_stream_recv(s, &data, &len));
+    assert_int_equal(tern_stream_finish(s, &st), TERN_DEADLINE_EXCEEDED);
+    assert_string_equal(st.message, "as told");
+    stop();
+}
+
+static void act_all_at_once(peer *self)
+{
+    put_head(self);
+    put_message(self, 'a', 3);
+    raw_send(&self->raw);
+    await_go(self);
+    put_message(self, 'b', 10000);
+    put_end(self, "0", false);
+    raw_send(&self->raw);
+    read_all(self, false);
+}
+
+/* What was cancelled is CANCELLED, and not OK, if messages are left that nobody will get. */
+static void test_cancel_behind_the_end(void **state)
+{
+    (void)state;
+    const void *data;
+    size_t len;
+    tern_stream *s = start(act_all_at_once, NULL);
+    assert_true(tern_stream_recv(s, &data, &len));
+    atomic_store(&p.go, true);
+    for (int64_t until = probe_now_ms() + PATIENCE_MS; probe_now_ms() < until;) {
+        pthread_mutex_lock(&s->t->lock);
+        bool done = s->s.done;
+        pthread_mutex_unlock(&s->t->lock);
+        if (done)
+            break;
+        probe_sleep_ms(1);
+    }
+    tern_stream_cancel(s);
+    assert_false(tern_stream_recv(s, &data, &len));
+    assert_int_equal(tern_stream_finish(s, &st), TERN_CANCELLED);
+    assert_non_null(strstr(st.message, "cancelled by its caller"));
+    stop();
+}
+
 static void act_go_on(peer *self)
 {
     put_head(self);
@@ -700,6 +766,8 @@ int main(void)
         cmocka_unit_test(test_receive_opens_window),
         cmocka_unit_test(test_cancel_while_waiting),
         cmocka_unit_test(test_deadline_within_answer),
+        cmocka_unit_test(test_deadline_of_the_server),
+        cmocka_unit_test(test_cancel_behind_the_end),
         cmocka_unit_test(test_context_and_deadline),
         cmocka_unit_test(test_finish_early),
         cmocka_unit_test(test_send_and_receive_at_once),
