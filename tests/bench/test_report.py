@@ -72,6 +72,10 @@ def example(tern_cpu, tern_us):
     return load, lone
 
 
+def armed(cpu_us):
+    return filled({p.NONE: {"cpu_us_per_call": [20.0]}, p.ALL: {"cpu_us_per_call": [cpu_us]}})
+
+
 class Targets(unittest.TestCase):
     def verdicts(self, cpu, us, workflows):
         return {t["name"]: t["reached"] for t in report.targets(*example(cpu, us), workflows)}
@@ -127,6 +131,10 @@ class StreamTargets(unittest.TestCase):
                           if p.PING_PONG in t["name"]])
         self.assertIn(p.PING_PONG, "\n".join(report.streams_table(streamed(1, 1))))
 
+    def test_resilience(self):
+        got = [report.resilience_targets(armed(us))[0]["reached"] for us in (20.9, 21.1)]
+        self.assertEqual(got, [True, False])
+
     def test_connections(self):
         idle = {f"{p.TERN} {st.CLEARTEXT}": 24576, f"{p.TERN} {st.TLS}": 61441}
         got = report.connection_targets(secured(15), idle)
@@ -142,7 +150,7 @@ class Output(unittest.TestCase):
                 "machine": {"cpu": "a CPU", "cpus": 1, "kernel": "k", "tcp_congestion": "cubic",
                             "steal_percent": 0.0},
                 "versions": {}, "settings": {"rounds": 1}, "load": load, "load_names": [p.TERN],
-                "tern_load": None, "tern_load_names": [], "lone": lone,
+                "tern_load": None, "tern_load_names": [], "resilience": armed(20.8), "lone": lone,
                 "lone_names": [p.RAW, report.pair(p.TERN, p.TERN)],
                 "counts": {"malloc per call": {"Tern server": 0.0},
                            "instructions per call": {}},
@@ -156,13 +164,15 @@ class Output(unittest.TestCase):
         self.assertIn("1.50", text)
         self.assertIn("from-server, 1,000,000 bytes: Tern", text)
         self.assertIn("1.30", text)
+        self.assertIn("1.040", text)
         self.assertIn("16.00", text)
         self.assertIn("There is one CPU only", text)
         self.assertTrue(all(len(line) < 160 for line in text.split("\n")))
 
     def test_parts_may_be_left_out(self):
         run = self.run_of()
-        for part in ("load", "tern_load", "lone", "counts", "streams", "tls_load", "idle"):
+        for part in ("load", "tern_load", "resilience", "lone", "counts", "streams", "tls_load",
+                     "idle"):
             run[part] = None
         run["targets"] = []
         self.assertEqual(len(report.text(run)), 3)

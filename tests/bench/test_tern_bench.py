@@ -142,6 +142,25 @@ class Clients(unittest.TestCase):
                                    "--response-size", sizes[1])
                     self.assertEqual(result.returncode, 0, f"{sizes}: {result.stderr}")
 
+    def test_resilience(self):
+        for what, attempts in (("none", 1), ("all", 4)):
+            seen = []
+
+            def refuse(context, seen=seen):
+                seen.append(dict(context.invocation_metadata()))
+                context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+            with FakeServer(refuse) as server:
+                result = bench("latency", "--target", server.address, "--count", 1,
+                               "--resilience", what)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("not now", result.stderr)
+            self.assertEqual(len(seen), attempts, what)
+        with Server() as server:
+            for what in ("none", "default", "all"):
+                result = bench("load", "--target", server.address, "--concurrency", 4,
+                               "--duration", 0.2, "--resilience", what)
+                self.assertEqual(result.returncode, 0, f"{what}: {result.stderr}")
+
     def stream(self, server, *words):
         result = bench("stream", "--target", server.address, "--seconds", 0.3, "--server-pid",
                        server.process.pid, "--json", *words)

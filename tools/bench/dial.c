@@ -7,9 +7,19 @@
 /* How long a client waits for its server to appear, ms. */
 #define CONNECT_WAIT_MS 5000
 
+/* Everything of docs/service-config.md that a call passes on its way. */
+static const char all_armed[] =
+    "{\"methodConfig\":[{\"name\":[{}],\"timeout\":\"30s\",\"retryPolicy\":{\"maxAttempts\":4,"
+    "\"initialBackoff\":\"0.1s\",\"maxBackoff\":\"1s\",\"backoffMultiplier\":2,"
+    "\"retryableStatusCodes\":[\"UNAVAILABLE\"]},\"tern\":{\"breaker\":{\"callsInFlightMax\":10000}"
+    ","
+    "\"callsInFlightMax\":10000}}],"
+    "\"retryThrottling\":{\"maxTokens\":100,\"tokenRatio\":0.1},"
+    "\"tern\":{\"retryBudget\":{},\"adaptiveThrottling\":{}}}";
+
 tern_code bench_dial_init(bench_dial *d, const bench_options *o, tern_status *reterr)
 {
-    *d = (bench_dial){ .target = o->target };
+    *d = (bench_dial){ .target = o->target, .resilience = o->resilience };
     if (!o->tls_roots)
         return TERN_OK;
     tern_tls_client_options tls = TERN_TLS_CLIENT_OPTIONS_INIT;
@@ -32,6 +42,12 @@ tern_code bench_dial_channel(const bench_dial *d, tern_channel **ret, tern_statu
     /* A breaker would hide failures behind refusals, and caps the calls in flight below what a load
      * may ask for. */
     options.breaker.disabled = true;
+    if (d->resilience == BENCH_RESILIENCE_NONE) {
+        options.retry.disabled = true;
+    } else if (d->resilience == BENCH_RESILIENCE_ALL) {
+        options.breaker = (tern_breaker_options){ .calls_in_flight_max = BENCH_CONCURRENCY_MAX };
+        options.service_config = all_armed;
+    }
     options.tls = d->tls;
     tern_code code = tern_channel_new(d->target, &options, &ch, reterr);
     if (code != TERN_OK)

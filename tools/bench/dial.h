@@ -9,6 +9,7 @@
 typedef struct bench_dial {
     const char *target;
     tern_tls_client *tls; /* NULL: cleartext */
+    bench_resilience resilience;
 } bench_dial;
 
 /* Prepares: reads the roots, if TLS is asked for. `o` is borrowed. */

@@ -63,6 +63,7 @@ static const option options[] = {
     { "--response-size", FOR_UNARY, KIND_U32, MEMBER(response_bytes), 0, BENCH_PAYLOAD_BYTES_MAX,
       NULL },
     { "--timeout-ms", FOR_UNARY, KIND_U32, MEMBER(timeout_ms), 0, BENCH_TIMEOUT_MS_MAX, NULL },
+    { "--resilience", FOR_UNARY, KIND_CHOICE, MEMBER(resilience), 0, 0, "default|none|all|" },
     { "--json", FOR_CLIENTS, KIND_FLAG, MEMBER(json), 0, 0, NULL },
 };
 
@@ -319,6 +320,9 @@ void bench_options_help(FILE *out)
           "          --request-size B   bytes of payload sent (default: 100)\n"
           "          --response-size B  bytes of payload asked for (default: 100)\n"
           "          --timeout-ms MS    deadline of each call (default: none)\n"
+          "          --resilience WHAT  none: no retries, no breakers; all: deadlines, retries and\n"
+          "                             their limits, breakers of channel and method (default:\n"
+          "                             retries and no breakers)\n"
           "\n"
           "Every answer is checked: its size, and that it is the request's payload (or zeros, as\n"
           "the official servers send). ADDR is a gRPC target: ipv4:127.0.0.1:7000, unix:/path,\n"

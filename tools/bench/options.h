@@ -33,6 +33,13 @@ typedef enum bench_execution {
     BENCH_EXEC_POOLED = 2
 } bench_execution;
 
+/* What a client does against failures. */
+typedef enum bench_resilience {
+    BENCH_RESILIENCE_DEFAULT = 0, /* what the library does by itself, without its breaker */
+    BENCH_RESILIENCE_NONE = 1,    /* no deadlines, retries or breakers */
+    BENCH_RESILIENCE_ALL = 2      /* all there is, armed by a service config */
+} bench_resilience;
+
 /* The streaming methods of the service, by who sends. */
 typedef enum bench_stream_kind {
     BENCH_PING_PONG = 0, /* StreamingCall */
@@ -55,6 +62,7 @@ typedef struct bench_options {
     long server_pid; /* 0: none given */
     uint32_t request_bytes, response_bytes;
     uint32_t timeout_ms; /* 0: no deadline */
+    bench_resilience resilience;
     bench_stream_kind stream_kind;
     uint32_t message_bytes; /* of a stream's messages */
     uint32_t streams;

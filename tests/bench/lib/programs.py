@@ -11,6 +11,10 @@ TERN = "Tern"
 SYNC, CALLBACK, ASYNC = "grpc++ sync", "grpc++ callback", "grpc++ async"
 GRPCXX = "grpc++"
 
+# What a client does against failures, as tern-bench calls it.
+NONE, ALL = "none", "all"
+RESILIENCE = [NONE, ALL]
+
 # Streams: kinds as tern-bench calls them, sizes of a message in bytes.
 PING_PONG, FROM_SERVER = "ping-pong", "from-server"
 FROM_CLIENT, BOTH_WAYS = "from-client", "both-ways"
@@ -73,6 +77,10 @@ class Programs:
     def tern_load(self, address, connections, callers, seconds, pid):
         return [self.tern, "load", "--target", address, "--connections", connections,
                 "--concurrency", callers, "--duration", seconds, "--server-pid", pid, "--json"]
+
+    def resilience_load(self, what, address, seconds, pid):
+        """What deadlines, retries and breakers cost: `what` is "none" or "all"."""
+        return self.tern_load(address, 10, 100, seconds, pid) + ["--resilience", what]
 
     def tls_load(self, address, size, seconds, pid, tls):
         """Ten connections; of small calls ten at once on each, of large ones one. `size` both

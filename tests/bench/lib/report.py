@@ -10,6 +10,7 @@ CPU_TO_BARE_MAX = 1.25        # shown, not among what has to be reached yet
 SMALL_MESSAGES_MIN = 3.0      # times grpc++'s messages per second
 LARGE_MESSAGES_MIN = 1.0      # times its MB per second
 TLS_CPU_MAX = 1.5             # times the cleartext server's CPU per call
+RESILIENCE_CPU_MAX = 1.05     # times the CPU per call with none of it
 IDLE_BYTES_MAX = {st.CLEARTEXT: 24 * 1024, st.TLS: 60 * 1024}
 
 
@@ -38,6 +39,12 @@ def targets(load, lone, workflows):
                          workflows.get("workflows_per_s") if workflows else None,
                          WORKFLOWS_PER_S_MIN, at_most=False))
     return result
+
+
+def resilience_targets(resilience):
+    """What it costs to be armed when nothing fails."""
+    return [target("CPU per unary call, all of resilience / none",
+                   resilience.ratio(p.ALL, p.NONE, "cpu_us_per_call"), RESILIENCE_CPU_MAX)]
 
 
 def stream_targets(streams):
@@ -102,6 +109,18 @@ def lone_table(lone, cases):
                      number(lone.ratio(case, p.RAW, "mean_us"))])
     return ["Lone blocking round trip, client and server on one CPU, 100/100 bytes",
             *table(["client -> server", "p50 us", "mean us", "p99 us", "p50 / raw", "mean / raw"],
+                   rows), ""]
+
+
+def resilience_table(resilience):
+    rows = [[what, number(resilience.median(what, "client_cpu_us_per_call")),
+             number(resilience.median(what, CPU)),
+             number(resilience.median(what, "calls_per_s"), 0),
+             number(resilience.ratio(what, p.NONE, "cpu_us_per_call"), 3)]
+            for what in p.RESILIENCE]
+    return ["Deadlines, retries, breakers and their limits with nothing failing: 100 blocking "
+            "callers on 10 connections",
+            *table(["armed", "client CPU us/call", "server CPU us/call", "calls/s", "CPU / none"],
                    rows), ""]
 
 
@@ -178,6 +197,8 @@ def unary_tables(run):
     if run["tern_load"]:
         lines += load_table("The same with Tern's blocking client: 100 threads on 10 connections",
                             run["tern_load"], run["tern_load_names"], p.ASYNC)
+    if run["resilience"]:
+        lines += resilience_table(run["resilience"])
     return lines + lone_table(run["lone"], run["lone_names"])
 
 
@@ -195,6 +216,7 @@ def as_json(run):
         },
         "server_load": run["load"].as_json() if run["load"] else None,
         "tern_client_load": run["tern_load"].as_json() if run["tern_load"] else None,
+        "resilience": run["resilience"].as_json() if run["resilience"] else None,
         "lone_round_trip": run["lone"].as_json() if run["lone"] else None,
         "streams": run["streams"].as_json() if run["streams"] else None,
         "tls_load": run["tls_load"].as_json() if run["tls_load"] else None,

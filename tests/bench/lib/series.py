@@ -79,6 +79,21 @@ def tern_client_load(progs, rounds, seconds, progress, names):
     return in_rounds(names, rounds, progress, "100 blocking callers", measure)
 
 
+def resilience(progs, rounds, seconds, progress):
+    """CPU of client and server together for a call, with everything against failures and with
+    nothing, none of it in use."""
+    server_cpu, load_cpu = cpus()
+    env = environment(progs.build)
+
+    def measure(what):
+        with server(progs.servers()[p.TERN], server_cpu, env) as (address, pid):
+            got = run_json(progs.resilience_load(what, address, seconds, pid), load_cpu, env,
+                           seconds + 60)
+        got["cpu_us_per_call"] = got["client_cpu_us_per_call"] + got["server_cpu_us_per_call"]
+        return got
+    return in_rounds(p.RESILIENCE, rounds, progress, "resilience", measure)
+
+
 def lone(progs, rounds, count, progress, cases):
     """One blocking caller, client and server on the same CPU: (client, server) pairs and RAW."""
     cpu, _ = cpus()
