@@ -1,4 +1,6 @@
 /* dronedelivery: the parts of Drone Delivery in one binary, each a subcommand. */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,7 +41,7 @@ static void help(FILE *to)
                 "  dronedelivery check --dir /tmp/drones\n");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         help(stderr);
@@ -61,4 +63,17 @@ int main(int argc, char **argv)
     }
     fprintf(stderr, "dronedelivery: there is no subcommand \"%s\" (see --help)\n", argv[1]);
     return DRONE_EXIT_USAGE;
+}
+
+/* What was printed must have arrived: a verdict that nobody could read is none. */
+int main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    bool failed = ferror(stdout) != 0;
+    if (fflush(stdout) != 0 || failed) {
+        fprintf(stderr, "dronedelivery: cannot write the output: %s\n",
+                failed ? "some of it was lost" : strerror(errno));
+        return status == DRONE_EXIT_OK ? DRONE_EXIT_FAILURE : status;
+    }
+    return status;
 }

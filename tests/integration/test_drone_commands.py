@@ -138,6 +138,17 @@ def taken_ports(folder):
             "the Scheduler does not answer: .*127.0.0.1:1.*is --target right")
 
 
+def full_output(folder):
+    """A verdict that could not be written is no success."""
+    for words in (["--help"], ["check", "--help"], ["check", "--dir", folder]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=PATIENCE_S, check=False)
+        check(done.returncode == 1, f"{words} on a full disk: exit status {done.returncode}")
+        check(re.fullmatch("dronedelivery: cannot write the output: .*\n", done.stderr),
+              f"{words} on a full disk says: {done.stderr}")
+
+
 def one_up_at_a_time(folder):
     first, said = start_up(folder)
     refused(["up", "--dir", folder], rf"in use by another \"up\", process {first.pid}: stop that")
@@ -193,6 +204,7 @@ def main():
         bad_folders(folder)
         taken_ports(folder)
         one_up_at_a_time(os.path.join(folder, "system"))
+        full_output(os.path.join(folder, "system"))
         others_in_the_way(os.path.join(folder, "other"))
         deaf_parts(os.path.join(folder, "deaf"))
     for line in failures:
