@@ -152,9 +152,11 @@ static void wait_for_any(waiting *w, int64_t until)
         return;
     if (p[0].revents) {
         uint64_t count;
-        atomic_store(&w->rung, false);
         ssize_t got = read(w->bell, &count, sizeof count);
         (void)got;
+        /* Behind the read: it would take along what was rung in between, and leave it marked as
+         * rung. What rings before this is looked at now. */
+        atomic_store(&w->rung, false);
     }
     for (uint32_t i = 0; i < w->n_led; i++) {
         bool socket = p[1 + 2 * i].revents, woken = p[2 + 2 * i].revents;
