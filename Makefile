@@ -163,6 +163,7 @@ include tests/tests.mk
 include tools/checks.mk
 include tests/interop/interop.mk
 include tests/soak/soak.mk
+include tests/sim/sim.mk
 
 .PHONY: setup demo bench install clean help
 setup: ## installs the Debian packages that building and testing need (apt; root or sudo)
