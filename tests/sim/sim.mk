@@ -13,7 +13,7 @@ build-tests: $(SIM_BIN)
 SEED ?= 1
 SEEDS ?= 1
 .PHONY: sim
-sim: setup ## retries, breaker, balancing, overload in virtual time (SEED=1 SEEDS=1 ONLY=name CSV=dir)
+sim: setup ## the policies in virtual time (SEED=1 SEEDS=1 ONLY=name CSV=dir)
 	@$(MAKE) --no-print-directory WERROR=1 $(SIM_BIN)
 	@$(if $(CSV),mkdir -p "$(CSV)")
 	@$(SIM_BIN) --seed "$(SEED)" --seeds "$(SEEDS)" $(if $(ONLY),--only "$(ONLY)") $(if $(CSV),--csv "$(CSV)")
