@@ -280,7 +280,7 @@ static void unreachable(sim_call *call, tern_code code)
     follow(call, action, code, delay);
 }
 
-/* tern__pick_done(), then judge() of attempt.c. `here`: this side's own deadline. */
+/* tern__pick_ended(), then judge() of attempt.c. `here`: this side's own deadline. */
 static void judge(sim_call *call, const sim_answer *a, bool here)
 {
     sim_client *c = call->client;
