@@ -320,7 +320,7 @@ void bench_options_help(FILE *out)
           "          --request-size B   bytes of payload sent (default: 100)\n"
           "          --response-size B  bytes of payload asked for (default: 100)\n"
           "          --timeout-ms MS    deadline of each call (default: none)\n"
-          "          --resilience WHAT  none: no retries, no breakers; all: deadlines, retries and\n"
+          "          --resilience WHAT  none: no retries, no breakers; all: deadlines, retries,\n"
           "                             their limits, breakers of channel and method (default:\n"
           "                             retries and no breakers)\n"
           "\n"
