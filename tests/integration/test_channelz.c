@@ -538,6 +538,8 @@ static void *read_on(void *arg)
             Grpc__Channelz__V1__GetSubchannelRequest req =
                 GRPC__CHANNELZ__V1__GET_SUBCHANNEL_REQUEST__INIT;
             Grpc__Channelz__V1__GetSubchannelResponse *sub;
+            if (p->channel[i]->n_subchannel_ref == 0)
+                continue; /* it is just being made */
             req.subchannel_id = p->channel[i]->subchannel_ref[0]->subchannel_id;
             if (grpc_channelz_v1_channelz_get_subchannel(z, NULL, &req, &sub, NULL))
                 continue; /* gone meanwhile */
