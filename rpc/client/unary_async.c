@@ -383,10 +383,7 @@ static tern_code intercept(unary *u, const tern_method *method, tern_status *ret
     u->interception = malloc(sizeof *u->interception);
     if (!u->interception)
         return no_memory(reterr);
-    tern_code code = tern__client_intercept_begin(u->interception, ch, method, &u->opts, reterr);
-    if (code != TERN_OK)
-        tern__client_intercept_end(u->interception, reterr);
-    return code;
+    return tern__client_intercept_begin(u->interception, ch, method, &u->opts, reterr);
 }
 
 static tern_code prepare(unary *u, const tern_method *method, tern_status *reterr)
@@ -452,6 +449,10 @@ tern_code tern__unary_start(tern_channel *ch, const tern_method *method,
         atomic_fetch_add(&u->loop->n_calls, 1);
         tern__reactor_post(u->loop, &u->op);
         return TERN_OK;
+    }
+    if (u && u->interception) {
+        why.code = code;
+        code = tern__client_intercept_end(u->interception, &why);
     }
     if (u) {
         tern__reactor_forget(u->loop, &u->op);

@@ -248,6 +248,33 @@ static void test_streams(void **state)
     tern_metadata_free(md);
 }
 
+static void never(void *ctx, const tern_status *why, const void *response, size_t len)
+{
+    (void)ctx, (void)why, (void)response, (void)len;
+    abort();
+}
+
+/* A call that cannot be begun ends for the interceptors, too. */
+static void test_not_begun(void **state)
+{
+    (void)state;
+    static const char small[] = "{\"methodConfig\":[{\"name\":[{\"service\":\"t.T\"}],"
+                                "\"maxRequestMessageBytes\":3}]}";
+    unsigned before = atomic_load(&client_before), after = atomic_load(&client_after);
+    assert_int_equal(tern_channel_set_service_config(ch, small, strlen(small), &st), TERN_OK);
+    atomic_store(&last_client_code, TERN_OK);
+    assert_int_equal(call_with(NULL, NULL, NULL), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(atomic_load(&last_client_code), TERN_RESOURCE_EXHAUSTED);
+    atomic_store(&last_client_code, TERN_OK);
+    assert_int_equal(tern_call_unary_start(ch, &unary, NULL, "hello", 5, never, NULL, &st),
+                     TERN_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(st.message, "maxRequestMessageBytes"));
+    assert_int_equal(atomic_load(&last_client_code), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(atomic_load(&client_before), before + 2);
+    assert_int_equal(atomic_load(&client_after), after + 2);
+    assert_int_equal(tern_channel_set_service_config(ch, "{}", 2, &st), TERN_OK);
+}
+
 static void test_too_many(void **state)
 {
     (void)state;
@@ -270,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_change_status),
         cmocka_unit_test(test_details),
         cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_not_begun),
         cmocka_unit_test(test_too_many),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
