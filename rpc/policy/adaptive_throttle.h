@@ -5,8 +5,8 @@
  *     (requests - K x accepts) / (requests + 1)
  *
  * so that a server that is overloaded does not spend what it has left on refusing. What is refused
- * here counts as a request, too, so that it goes on as long as the program tries as hard. Pure:
- * `now` and the random source are handed in; ns. */
+ * here counts as a request, too, so that it goes on as long as the program tries as hard; what is
+ * under way does not count yet. Pure: `now` and the random source are handed in; ns. */
 #ifndef TERN__POLICY_ADAPTIVE_THROTTLE_H
 #define TERN__POLICY_ADAPTIVE_THROTTLE_H
 

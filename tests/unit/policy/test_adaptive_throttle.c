@@ -72,6 +72,21 @@ static void a_quiet_channel_is_let_be(void **state)
     is_about(tern__adaptive_throttle_probability(&t, 10), 10.0 / 11);
 }
 
+/* Many at once at the beginning, or behind a slow answer: nobody has refused anything yet. */
+static void calls_under_way_say_nothing(void **state)
+{
+    (void)state;
+    start(2, 10);
+    for (int i = 0; i < 1000; i++)
+        assert_true(tern__adaptive_throttle_admit(&t, i, &rng));
+    for (int i = 0; i < 400; i++)
+        tern__adaptive_throttle_outcome(&t, 1000, TERN_OK);
+    is_about(tern__adaptive_throttle_probability(&t, 1000), 0);
+    for (int i = 0; i < 600; i++)
+        tern__adaptive_throttle_outcome(&t, 1000, TERN_UNAVAILABLE);
+    is_about(tern__adaptive_throttle_probability(&t, 1000), 200.0 / 1001);
+}
+
 static void which_codes_are_accepted(void **state)
 {
     (void)state;
@@ -80,6 +95,7 @@ static void which_codes_are_accepted(void **state)
         tern__adaptive_throttle_outcome(&t, 0, (tern_code)code);
         bool refused = code == TERN_UNAVAILABLE || code == TERN_RESOURCE_EXHAUSTED ||
                        code == TERN_DEADLINE_EXCEEDED;
+        assert_int_equal(t.window.total.a, 1);
         assert_int_equal(t.window.total.b, refused ? 0 : 1);
     }
 }
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test(the_formula),
         cmocka_unit_test(k_is_a_margin),
         cmocka_unit_test(a_quiet_channel_is_let_be),
+        cmocka_unit_test(calls_under_way_say_nothing),
         cmocka_unit_test(which_codes_are_accepted),
         cmocka_unit_test(it_recovers),
         cmocka_unit_test(what_an_overloaded_server_sees),
