@@ -382,6 +382,10 @@ static void finish(stream_async *a)
     if (st->t && a->step == OPEN) {
         pthread_mutex_lock(&st->t->lock);
         st->s.wake = NULL;
+        if (!st->s.done && !st->s.h2.id) { /* it waits for a place: it must leave the queue */
+            st->s.cancelled = true;
+            tern__drive_give_up(st->t, &st->s, TERN__FATE_NEVER_SENT);
+        }
         tern__drive_async_end(st->t);
         pthread_mutex_unlock(&st->t->lock);
     }

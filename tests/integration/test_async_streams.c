@@ -474,6 +474,53 @@ static void test_nobody_there(void **state)
     tern_channel_free(nobody);
 }
 
+/* finish for a stream that still waits for a place under the server's limit: the place that is
+ * free later goes to who asks then. */
+static void test_finish_in_the_queue(void **state)
+{
+    (void)state;
+    tern_server *narrow;
+    uint16_t port;
+    char target[64];
+    watch w = { .received = 0 };
+    tern_stream *open, *queued, *later;
+    tern_call_options bounded = TERN_CALL_OPTIONS_INIT;
+    tern_server_options opts = TERN_SERVER_OPTIONS_INIT;
+    bounded.timeout_ms = PATIENCE_MS / 4;
+    opts.concurrent_streams_max = 1;
+    assert_int_equal(tern_server_new(&opts, &narrow, &st), TERN_OK);
+    assert_int_equal(tern_server_add_raw(narrow, &echo, handle_echo, NULL, &st), TERN_OK);
+    assert_int_equal(tern_server_listen(narrow, "ipv4:127.0.0.1:0", &port, &st), TERN_OK);
+    assert_int_equal(tern_server_start(narrow, &st), TERN_OK);
+    snprintf(target, sizeof target, "ipv4:127.0.0.1:%u", port);
+    tern_channel *ch = channel_on(loop, target);
+    assert_int_equal(tern_stream_start(ch, &echo, NULL, &open, &st), TERN_OK);
+    tern_stream_send_start(open, "x", 1, saw_sent, &w);
+    tern_stream_recv_start(open, saw_message, &w);
+    drive_until(&w.received, 1);
+    assert_int_equal(tern_stream_start(ch, &echo, NULL, &queued, &st), TERN_OK);
+    tern_loop_process(loop);
+    tern_loop_process(loop);
+    tern_stream_finish_start(queued, saw_end, &w);
+    drive_until(&w.finished, 1);
+    assert_int_equal(atomic_load(&w.code), TERN_CANCELLED);
+    tern_stream_cancel(open);
+    tern_stream_finish_start(open, saw_end, &w);
+    drive_until(&w.finished, 2);
+    assert_int_equal(tern_stream_start(ch, &echo, &bounded, &later, &st), TERN_OK);
+    tern_stream_send_start(later, "y", 1, saw_sent, &w);
+    tern_stream_close_send(later);
+    tern_stream_recv_start(later, saw_message, &w);
+    drive_until(&w.received, 2);
+    tern_stream_recv_start(later, saw_message, &w);
+    drive_until(&w.received, 3);
+    tern_stream_finish_start(later, saw_end, &w);
+    drive_until(&w.finished, 3);
+    assert_int_equal(atomic_load(&w.code), TERN_OK);
+    tern_channel_free(ch);
+    tern_server_free(narrow);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -486,6 +533,7 @@ int main(void)
         cmocka_unit_test(test_receive_holds_back),
         cmocka_unit_test(test_goaway_lets_go_on),
         cmocka_unit_test(test_nobody_there),
+        cmocka_unit_test(test_finish_in_the_queue),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
