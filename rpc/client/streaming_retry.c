@@ -165,7 +165,8 @@ static void renew(tern_stream *st)
     s->trailers_only = s->trailers_seen = s->type_ok = s->type_seen = s->status_seen = false;
     s->encoding = TERN_COMPRESSION_IDENTITY;
     s->is_1xx = s->bad_metadata = s->no_memory = s->too_large = s->has_pushback = false;
-    s->blocks = 0;
+    s->has_load = false;
+    s->blocks = s->interim = 0;
     s->http_status = 200;
     s->grpc_code = TERN_OK;
     tern_metadata_clear(&s->block);

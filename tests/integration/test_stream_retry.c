@@ -452,6 +452,28 @@ static void test_headers(void **state)
     end();
 }
 
+/* Interim answers are counted for each attempt anew. */
+static void interim(void)
+{
+    enum { SOME = TERN_LIMIT_INTERIM_RESPONSES * 2 / 3 };
+    static const script_step steps[] = {
+        { .interim = SOME, .headers = { GRPC_HEAD, { "grpc-status", "14" } } },
+        { .interim = SOME, .headers = { GRPC_HEAD }, .body = "\0\0\0\0\2hi", .body_len = 7,
+          .trailers = { { "grpc-status", "0" } } },
+    };
+    begin(POLICY("3"), steps, 2);
+    tern_stream *s;
+    char text[32];
+    assert_int_equal(open_stream(&s, NULL), TERN_OK);
+    assert_true(send(s, "x", 1));
+    tern_stream_close_send(s);
+    assert_true(receive(s, text));
+    assert_string_equal(text, "hi");
+    assert_false(receive(s, text));
+    assert_int_equal(finish(s), TERN_OK);
+    end();
+}
+
 #define BOTH_WAYS(name)                    \
     static void test_##name(void **state)  \
     {                                      \
@@ -469,6 +491,7 @@ BOTH_WAYS(transparent)
 BOTH_WAYS(unreachable)
 BOTH_WAYS(own_end)
 BOTH_WAYS(two_threads)
+BOTH_WAYS(interim)
 
 int main(void)
 {
@@ -477,7 +500,7 @@ int main(void)
         cmocka_unit_test(test_committed),   cmocka_unit_test(test_pushback),
         cmocka_unit_test(test_transparent), cmocka_unit_test(test_unreachable),
         cmocka_unit_test(test_own_end),     cmocka_unit_test(test_two_threads),
-        cmocka_unit_test(test_headers),
+        cmocka_unit_test(test_headers),     cmocka_unit_test(test_interim),
     };
     return cmocka_run_group_tests_name("stream retry", tests, NULL, NULL);
 }

@@ -34,8 +34,18 @@ static uint32_t fill(tern__h2_field *to, const char *const from[8][2])
     return n;
 }
 
+/* :status 103, of which HPACK's tables keep nothing. */
+static void put_interim(script *s, const script_stream *st)
+{
+    uint8_t frame[] = "\0\0\5\1\4\0\0\0\0\x08\3" "103";
+    frame[8] = (uint8_t)st->h2.id;
+    for (unsigned i = 0; i < st->step->interim; i++)
+        tern__buf_append(&s->out, frame, sizeof frame - 1);
+}
+
 static void respond(script *s, script_stream *st)
 {
+    put_interim(s, st);
     tern__h2_field headers[8];
     tern__h2_response r = { .headers = headers };
     r.n_headers = fill(headers, st->step->headers);

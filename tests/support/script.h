@@ -27,6 +27,7 @@ typedef struct script_step {
         SCRIPT_HEADERS  /* response headers, and no more */
     } action;
     uint32_t error;
+    unsigned interim; /* answers 103 before headers, body and trailers */
     const char *headers[8][2], *trailers[8][2];
     const char *body;
     size_t body_len;
