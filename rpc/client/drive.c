@@ -428,6 +428,13 @@ static bool take_place(tern__transport *t, tern__client_stream *s, const tern__r
     return true;
 }
 
+/* It gives no more streams: who waits for one finds another connection. */
+static void retire(tern__transport *t)
+{
+    t->draining = true;
+    tern__transport_fail_queued(t);
+}
+
 static bool send_request(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
     s->deadline = r->deadline;
@@ -436,7 +443,7 @@ static bool send_request(tern__transport *t, tern__client_stream *s, const tern_
     if (rv) {
         t->n_streams--;
         if (rv == -ENOBUFS)
-            t->draining = true;
+            retire(t);
         tern__response_fail(s, TERN__FATE_NEVER_SENT,
                             rv == -ENOBUFS ? TERN_UNAVAILABLE : TERN_RESOURCE_EXHAUSTED,
                             rv == -ENOBUFS ? "the connection's stream ids are used up"
@@ -449,7 +456,7 @@ static bool send_request(tern__transport *t, tern__client_stream *s, const tern_
         tern__count_sent(tern__h2_counters(t->h2), 1, r->now);
     tern__list_append(&t->open, &s->open_node);
     if (tern__h2_ids_spent(t->h2))
-        t->draining = true;
+        retire(t);
     if (r->lazy) {
         t->unflushed = true;
         return true;

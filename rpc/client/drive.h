@@ -9,7 +9,7 @@
 void tern__transport_grant(tern__transport *t);
 /* Takes a stream out of the open ones, frees its place. */
 void tern__transport_forget(tern__transport *t, tern__client_stream *s);
-/* Fails the queued streams with t->error: they never left the client. */
+/* Fails the queued streams with t->error, if it is set: they never left the client. */
 void tern__transport_fail_queued(tern__transport *t);
 /* Ends the connection. */
 void tern__transport_die(tern__transport *t, const char *why);

@@ -193,11 +193,12 @@ void tern__transport_forget(tern__transport *t, tern__client_stream *s)
 
 void tern__transport_fail_queued(tern__transport *t)
 {
+    const char *why = t->error[0] ? t->error : "the connection's stream ids are used up";
     tern__list *node;
     while ((node = tern__list_pop(&t->queue))) {
         tern__client_stream *s = TERN__CONTAINER(node, tern__client_stream, waiter.node);
         t->n_queued--;
-        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, t->error);
+        tern__response_fail(s, TERN__FATE_NEVER_SENT, TERN_UNAVAILABLE, why);
         tern__client_stream_notify(s);
     }
 }
