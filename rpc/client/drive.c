@@ -142,13 +142,37 @@ void tern__drive_rest(tern__transport *t)
     tern__buf_trim(&t->out, OUT_KEEP_BYTES);
 }
 
+/* Takes what there is to say and writes what can be written: as tern__socket_flush(). Large payload
+ * goes from where it lies to the kernel. What owns it can't go meanwhile: that takes the lock. TLS
+ * wants whole records, so it is given one run of bytes. *ret_more: there is more to take;
+ * *ret_used: bytes of the buffer that were needed. */
+static int take_and_write(tern__transport *t, bool *ret_more, size_t *ret_used)
+{
+    tern__pieces pieces;
+    pieces.n = 0;
+    pieces.len = 0;
+    int more = t->sock.tls
+                   ? tern__h2_take(t->h2, &t->out, TERN_LIMIT_OUTBOUND_BYTES)
+                   : tern__h2_take_pieces(t->h2, &t->out, &pieces, TERN_LIMIT_OUTBOUND_BYTES);
+    *ret_more = more > 0;
+    *ret_used = t->out.len;
+    int rv = more < 0   ? more
+             : pieces.n ? tern__socket_flush_pieces(&t->sock, &t->out, &pieces)
+                        : tern__socket_flush(&t->sock, &t->out);
+    if (t->out.len > *ret_used)
+        *ret_used = t->out.len;
+    tern__h2_written(t->h2);
+    return rv;
+}
+
 void tern__drive_flush(tern__transport *t)
 {
     size_t used = 0;
     while (!t->dead) {
-        int more = tern__h2_take(t->h2, &t->out, TERN_LIMIT_OUTBOUND_BYTES);
-        used = t->out.len > used ? t->out.len : used;
-        int rv = more < 0 ? more : tern__socket_flush(&t->sock, &t->out);
+        bool more;
+        size_t now;
+        int rv = take_and_write(t, &more, &now);
+        used = now > used ? now : used;
         if (rv < 0) {
             /* What the server said before it hung up decides what may be repeated: read it
              * first. */
@@ -157,7 +181,7 @@ void tern__drive_flush(tern__transport *t)
                 tern__transport_die(t, "the connection failed while sending");
             return;
         }
-        if (rv == 0 || more == 0)
+        if (rv == 0 || !more)
             break;
     }
     settle_out(t, used);

@@ -221,6 +221,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
     if (!s)
         return 0;
     nghttp2_session_set_stream_user_data(ng, id, NULL);
+    tern__h2_forget_sent(h2, s);
     h2->ev->on_close(h2->ctx, s, error);
     return 0;
 }

@@ -20,6 +20,8 @@ struct tern__h2 {
     tern__pool *pool;
     nghttp2_mem mem;
     tern__buf *out;  /* while take() runs */
+    tern__pieces *pieces;      /* likewise; NULL: all goes to `out` */
+    tern__h2_stream *sent_all; /* on_sent() is due for it once the pieces are written */
     size_t soft_max; /* of the take() that runs */
     int64_t now;     /* of the feed() that runs */
     tern__h2_guard guard;
@@ -39,6 +41,13 @@ struct tern__h2 {
 };
 
 nghttp2_session_callbacks *tern__h2_callbacks_new(void);
+
+/* The stream is gone: nothing is due for it. */
+static inline void tern__h2_forget_sent(tern__h2 *h2, const tern__h2_stream *s)
+{
+    if (h2->sent_all == s)
+        h2->sent_all = NULL;
+}
 
 /* windows.c: DATA came; the PING that measures was acknowledged. */
 void tern__h2_windows_data(tern__h2 *h2, size_t len);

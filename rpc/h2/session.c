@@ -1,6 +1,6 @@
 /* See session.h. The nghttp2 session does framing, HPACK, flow control and the stream states; what
  * is added here is the attachment of our stream structs, windows that follow consumption, a send
- * path that copies payload once, and the guard.
+ * path that copies payload once or not at all, and the guard.
  *
  * Detaching: nghttp2 keeps a stream until it is closed, our struct may go before (a cancelled
  * call). The stream's user data is the only link, so detaching is setting it to NULL; every
@@ -176,17 +176,33 @@ int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len)
     return n == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO;
 }
 
+/* Bytes that wait to be written. */
+static size_t taken(const tern__h2 *h2)
+{
+    return h2->out->len + (h2->pieces ? h2->pieces->len : 0);
+}
+
 int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
 {
+    return tern__h2_take_pieces(h2, out, NULL, soft_max);
+}
+
+int tern__h2_take_pieces(tern__h2 *h2, tern__buf *out, tern__pieces *pieces, size_t soft_max)
+{
     h2->out = out;
+    h2->pieces = pieces;
     h2->soft_max = soft_max;
     int rv = 0;
     while (!rv) {
-        if (out->len >= soft_max) {
+        if (h2->sent_all) {
+            rv = 1;
+            break;
+        }
+        if (taken(h2) >= soft_max) {
             rv = nghttp2_session_want_write(h2->ng) ? 1 : 0;
             break;
         }
-        size_t before = out->len;
+        size_t before = taken(h2);
         const uint8_t *frame;
         ssize_t n = h2->no_memory ? NGHTTP2_ERR_NOMEM
                                   : nghttp2_session_mem_send(h2->ng, &frame);
@@ -198,14 +214,23 @@ int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max)
         } else if (n > 0) {
             rv = tern__buf_append(out, frame, (size_t)n);
             h2->no_memory |= rv != 0; /* a frame is lost: nothing may follow it */
-        } else if (out->len == before) {
+        } else if (taken(h2) == before) {
             break; /* nothing sent by send_data either: all is taken */
         }
     }
     h2->out = NULL;
+    h2->pieces = NULL;
     tern__gauge_set(&h2->counters.window_local, nghttp2_session_get_remote_window_size(h2->ng));
     tern__gauge_set(&h2->counters.window_remote, nghttp2_session_get_local_window_size(h2->ng));
     return rv;
+}
+
+void tern__h2_written(tern__h2 *h2)
+{
+    tern__h2_stream *s = h2->sent_all;
+    h2->sent_all = NULL;
+    if (s)
+        h2->ev->on_sent(h2->ctx, s);
 }
 
 bool tern__h2_wants_take(tern__h2 *h2)
@@ -335,8 +360,22 @@ int tern__h2_send_trailers(tern__h2 *h2, const tern__h2_stream *s)
     return nghttp2_submit_trailer(h2->ng, s->id, nv, s->tx.n_trailers);
 }
 
+/* Puts the payload of a DATA frame where it belongs; `to` is behind the frame's header. */
+static void put_payload(tern__h2 *h2, const tern__h2_stream *s, uint8_t *to, size_t len, bool far)
+{
+    const uint8_t *data = s->tx.data + s->tx.off;
+    h2->out->len += FRAME_HEADER_LEN;
+    if (far) {
+        tern__pieces_add(h2->pieces, h2->out, data, len);
+        return;
+    }
+    if (len)
+        memcpy(to, data, len);
+    h2->out->len += len;
+}
+
 /* One DATA frame, called from within take(): header and payload go straight behind what `out`
- * holds. */
+ * holds, or the payload stays where it is. */
 int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd,
                        size_t length, nghttp2_data_source *source, void *user)
 {
@@ -345,21 +384,25 @@ int tern__h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t 
     tern__h2_stream *s = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
     if (!s)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    uint8_t *to = tern__buf_reserve(h2->out, FRAME_HEADER_LEN + length);
+    bool far = h2->pieces && length >= TERN__H2_PIECE_MIN && !tern__pieces_full(h2->pieces);
+    uint8_t *to = tern__buf_reserve(h2->out, FRAME_HEADER_LEN + (far ? 0 : length));
     if (!to) {
         h2->no_memory = true;
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     memcpy(to, framehd, FRAME_HEADER_LEN);
-    if (length)
-        memcpy(to + FRAME_HEADER_LEN, s->tx.data + s->tx.off, length);
-    h2->out->len += FRAME_HEADER_LEN + length;
+    put_payload(h2, s, to + FRAME_HEADER_LEN, length, far);
     s->tx.off += length;
-    if (s->tx.off == s->tx.len && !s->tx.last && h2->ev->on_sent)
+    if (s->tx.off == s->tx.len && !s->tx.last && h2->ev->on_sent) {
+        if (h2->pieces && h2->pieces->n) {
+            h2->sent_all = s; /* its memory may be borrowed: who is told may use it anew */
+            return NGHTTP2_ERR_PAUSE;
+        }
         h2->ev->on_sent(h2->ctx, s);
+    }
     /* mem_send() goes from DATA frame to DATA frame by itself, through all that the windows
      * allow. */
-    return h2->out->len >= h2->soft_max ? NGHTTP2_ERR_PAUSE : 0;
+    return taken(h2) >= h2->soft_max ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* --- streams and windows ---------------------------------------------------------------------- */
@@ -376,6 +419,7 @@ void tern__h2_cancel(tern__h2 *h2, tern__h2_stream *s, uint32_t error)
         return;
     tern__h2_reset(h2, s, error);
     nghttp2_session_set_stream_user_data(h2->ng, s->id, NULL);
+    tern__h2_forget_sent(h2, s);
     s->id = 0;
 }
 

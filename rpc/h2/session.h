@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/pieces.h"
 #include "base/pool.h"
 
 typedef struct tern__h2 tern__h2;
@@ -49,6 +50,9 @@ typedef struct tern__h2_field {
 } tern__h2_field;
 
 #define TERN__H2_FIXED(n, v) { (n), (v), sizeof(n) - 1, sizeof(v) - 1, true }
+
+/* Below it copying is cheaper than one more piece for the kernel to gather. */
+#define TERN__H2_PIECE_MIN 2048u
 
 /* Fields of one header list that is sent: pseudo-headers and gRPC's own, beside metadata. */
 #define TERN__H2_FIELDS_MAX 160u
@@ -125,6 +129,12 @@ int tern__h2_feed(tern__h2 *h2, int64_t now, const uint8_t *data, size_t len);
 /* Appends frames to `out` until nothing is left or `out` holds `soft_max` bytes. 1 when something
  * is left, 0 when not, negative errno as above. */
 int tern__h2_take(tern__h2 *h2, tern__buf *out, size_t soft_max);
+/* The same without copying payload of at least TERN__H2_PIECE_MIN bytes, which is borrowed in
+ * `pieces` (empty before, of `out`). They are to be written or flattened before anything else is
+ * done with the session but tern__h2_written(), which is due then: on_sent() comes from within it,
+ * for what take() may have had to stop at. */
+int tern__h2_take_pieces(tern__h2 *h2, tern__buf *out, tern__pieces *pieces, size_t soft_max);
+void tern__h2_written(tern__h2 *h2);
 
 /* Whether take() would give something; whether the session still wants bytes in or out (if not, the
  * connection is to be closed). */

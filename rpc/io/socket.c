@@ -163,6 +163,33 @@ int tern__socket_flush(tern__socket *s, tern__buf *out)
     return 1;
 }
 
+/* Bytes written or -errno. */
+static long write_pieces(const tern__socket *s, const tern__buf *out, const tern__pieces *pieces)
+{
+    struct iovec v[TERN__PIECES_IOV_MAX];
+    struct msghdr m = { .msg_iov = v };
+    m.msg_iovlen = tern__pieces_iov(pieces, out, v);
+    ssize_t n = sendmsg(s->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return n < 0 ? -errno : n;
+}
+
+int tern__socket_flush_pieces(tern__socket *s, tern__buf *out, tern__pieces *pieces)
+{
+    while (pieces->n) {
+        long n = write_pieces(s, out, pieces);
+        if (n == -EINTR)
+            continue;
+        if (n == -EAGAIN)
+            return tern__pieces_flatten(pieces, out);
+        if (n < 0) {
+            pieces->n = 0;
+            return (int)n;
+        }
+        tern__pieces_consume(pieces, out, (size_t)n);
+    }
+    return tern__socket_flush(s, out);
+}
+
 size_t tern__socket_unsent(const tern__socket *s)
 {
     return s->tls ? tern__tls_unsent(s->tls) : 0;

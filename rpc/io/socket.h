@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/pieces.h"
 #include "io/address.h"
 
 struct tern__tls;
@@ -51,6 +52,9 @@ long tern__socket_read_blocking(const tern__socket *s, uint8_t *to, size_t cap);
 /* Writes what `out` holds as far as the socket takes it: 1 all written, 0 the socket is full (wait
  * for POLLOUT), -errno. */
 int tern__socket_flush(tern__socket *s, tern__buf *out);
+/* The same for a cleartext socket with pieces between the bytes; what the socket does not take is
+ * in `out` afterwards, and nothing is borrowed any more. */
+int tern__socket_flush_pieces(tern__socket *s, tern__buf *out, tern__pieces *pieces);
 /* Bytes that left `out` and wait in the socket's own buffers: flush again. */
 size_t tern__socket_unsent(const tern__socket *s);
 /* What a negative result of the functions above means, in words; borrowed from `s`. */

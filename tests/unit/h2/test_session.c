@@ -1,6 +1,6 @@
 /* Two sessions, client and server, joined by buffers in memory: windows, limits, cancellation,
- * GOAWAY. Each test runs with what is sent whole, byte by byte and in other pieces, and with each
- * allocation failing. */
+ * GOAWAY. Each test runs with what is sent whole, byte by byte and in other pieces, with payload
+ * borrowed or copied, and with each allocation failing. */
 #include "h2/session.h"
 
 #include <errno.h>
@@ -47,6 +47,7 @@ struct side {
 
 static side client, server;
 static size_t piece; /* bytes fed at once; 0: all */
+static bool borrow;  /* payload is left where it lies until it is written */
 
 static stream *of(tern__h2_stream *s)
 {
@@ -116,6 +117,8 @@ static void on_close(void *ctx, tern__h2_stream *s, uint32_t error)
     of(s)->used = false;
 }
 
+static void on_sent(void *ctx, tern__h2_stream *s);
+
 static void on_settings(void *ctx)
 {
     ((side *)ctx)->settings++;
@@ -154,6 +157,7 @@ static const tern__h2_events client_events = {
     .on_headers_end = on_headers_end,
     .on_data = on_data,
     .on_end = on_end,
+    .on_sent = on_sent,
     .on_close = on_close,
     .on_settings = on_settings,
     .on_goaway = on_goaway,
@@ -202,13 +206,25 @@ static int feed(side *to, tern__buf *out)
     return 0;
 }
 
+/* What there is to write, in `out`. 1, 0 or a negative errno. */
+static int take(side *from, size_t soft_max)
+{
+    tern__pieces pieces = { .n = 0 };
+    if (!borrow)
+        return tern__h2_take(from->h2, &from->out, soft_max);
+    int more = tern__h2_take_pieces(from->h2, &from->out, &pieces, soft_max);
+    int rv = tern__pieces_flatten(&pieces, &from->out);
+    tern__h2_written(from->h2);
+    return rv ? rv : more;
+}
+
 /* Moves what `from` has to say to `to`. Bytes moved, or a negative errno of either side. */
 static long move(side *from, side *to)
 {
     long moved = 0;
     int more;
     do {
-        more = tern__h2_take(from->h2, &from->out, SOFT_MAX);
+        more = take(from, SOFT_MAX);
         if (more < 0)
             return more;
         moved += (long)from->out.len;
@@ -314,6 +330,78 @@ static void test_round_trips(void **state)
 }
 
 /* A status alone: one list with END_STREAM; it may come before the request is out. */
+/* A body in portions that lie in the same memory one after the other, each written over as soon as
+ * the session says that the former has left. */
+#define PORTION_MAX 50000u
+static struct {
+    uint8_t at[PORTION_MAX];
+    size_t next; /* of blob */
+    size_t len;  /* of each but the last */
+} portion;
+
+static void send_portion(tern__h2_stream *s)
+{
+    size_t left = bulk - portion.next, n = left < portion.len ? left : portion.len;
+    memcpy(portion.at, blob + portion.next, n);
+    portion.next += n;
+    tern__h2_send(client.h2, s, portion.at, n, portion.next == bulk);
+}
+
+static void on_sent(void *ctx, tern__h2_stream *s)
+{
+    assert_ptr_equal(ctx, &client);
+    send_portion(s);
+}
+
+static void test_portions(void **state)
+{
+    static const size_t lens[] = { PORTION_MAX, 16384, 16385, 1000, TERN__H2_PIECE_MIN };
+    (void)state;
+    assert_true(start());
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        int rv;
+        stream *c = request(NULL, 0, &rv), *s = &server.streams[0];
+        assert_int_equal(rv, 0);
+        c->h2.tx.last = false; /* it goes on */
+        portion.next = 0;
+        portion.len = lens[i];
+        send_portion(&c->h2);
+        assert_int_equal(pump(), 0);
+        assert_int_equal(s->data_len, bulk);
+        assert_int_equal(s->sum, sum_of(blob, bulk));
+        assert_true(s->end);
+        assert_int_equal(respond(s, blob, 1), 0);
+        assert_int_equal(pump(), 0);
+        assert_int_equal(c->closed, 0);
+    }
+    stop();
+}
+
+/* A stream that is gone is told nothing more, whatever of it waits to be written. */
+static void test_reset_while_it_is_written(void **state)
+{
+    (void)state;
+    int rv;
+    tern__pieces pieces = { .n = 0 };
+    assert_true(start());
+    assert_int_equal(pump(), 0);
+    stream *c = request(NULL, 0, &rv);
+    c->h2.tx.last = false;
+    portion.next = 0;
+    portion.len = 40000;
+    send_portion(&c->h2);
+    assert_int_equal(tern__h2_take_pieces(client.h2, &client.out, &pieces, SOFT_MAX), 1);
+    assert_true(pieces.n > 0);
+    assert_int_equal(tern__pieces_flatten(&pieces, &client.out), 0);
+    tern__h2_cancel(client.h2, &c->h2, TERN__H2_CANCEL);
+    c->used = false;
+    tern__h2_written(client.h2);
+    assert_int_equal(portion.next, 40000);
+    assert_int_equal(pump(), 0);
+    assert_int_equal(server.streams[0].closed, TERN__H2_CANCEL);
+    stop();
+}
+
 static void test_trailers_only(void **state)
 {
     (void)state;
@@ -372,7 +460,7 @@ static void test_take_is_bounded(void **state)
     size_t total = 0;
     int more = 1;
     while (more) {
-        more = tern__h2_take(server.h2, &server.out, 50000);
+        more = take(&server, 50000);
         assert_true(more >= 0);
         assert_true(server.out.len < 50000 + 2 * MAX_FRAME);
         assert_int_equal(more, tern__h2_wants_take(server.h2));
@@ -568,6 +656,8 @@ static void test_resets_end_the_connection(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_round_trips),
+    cmocka_unit_test(test_portions),
+    cmocka_unit_test(test_reset_while_it_is_written),
     cmocka_unit_test(test_trailers_only),
     cmocka_unit_test(test_back_pressure),
     cmocka_unit_test(test_take_is_bounded),
@@ -589,20 +679,24 @@ static void every_test_without_memory(void **state)
 
 int main(void)
 {
-    static const size_t pieces[] = { 0, 1, 7, 4096 };
+    static const size_t pieces[] = { 0, 1, 7, 4096, 0 };
     static const char *const names[] = { "h2/session", "h2/session, byte by byte",
-                                         "h2/session, by 7 bytes", "h2/session, by 4096 bytes" };
+                                         "h2/session, by 7 bytes", "h2/session, by 4096 bytes",
+                                         "h2/session, payload borrowed" };
     const struct CMUnitTest lean[] = { cmocka_unit_test(every_test_without_memory) };
     int failed = 0;
     options = defaults;
     for (size_t i = 0; i < sizeof blob; i++)
         blob[i] = (uint8_t)(i * 7 + i / 253);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         piece = pieces[i];
+        borrow = i == 4;
         failed += _cmocka_run_group_tests(names[i], tests, sizeof tests / sizeof tests[0], NULL,
                                           NULL);
     }
-    piece = 0;
     bulk = 200000;
+    failed += cmocka_run_group_tests_name("h2/session, borrowed and without memory", lean, NULL,
+                                          NULL);
+    borrow = false;
     return failed + cmocka_run_group_tests_name("h2/session, without memory", lean, NULL, NULL);
 }

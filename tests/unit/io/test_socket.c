@@ -194,12 +194,65 @@ static void test_flush_stops_when_full(void **state)
     tern__buf_deinit(&out);
 }
 
+/* Bytes and borrowed pieces between them, more than the socket takes at once: what it does not take
+ * is copied before the call returns, since the pieces are written over then. */
+static void test_pieces(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 200, PIECE = 16384 };
+    tern__address a = parse("unix-abstract:tern-test-socket-pieces"), bound;
+    int client, server, fd = tern__socket_listen(&a, &bound), n_full = 0;
+    assert_true(fd >= 0);
+    join(fd, &bound, &client, &server);
+    static uint8_t far[PIECE * 4], in[65536];
+    tern__buf out = { 0 };
+    size_t got = 0, sent = 0;
+    for (int i = 0; i < ROUNDS || out.len; i++) {
+        tern__pieces pieces = { .n = 0 };
+        for (int k = 0; i < ROUNDS && k < 4; k++) {
+            memset(far + k * PIECE, 'a' + i % 26, PIECE);
+            assert_int_equal(tern__buf_append(&out, "-headers-", 9), 0);
+            tern__pieces_add(&pieces, &out, far + k * PIECE, PIECE);
+            sent += 9 + PIECE;
+        }
+        int rv = tern__socket_flush_pieces(&(tern__socket){ .fd = client }, &out, &pieces);
+        assert_int_equal(pieces.n, 0);
+        assert_int_equal(rv, out.len == 0);
+        n_full += rv == 0;
+        memset(far, '!', sizeof far);
+        long n = 0;
+        for (int reads = 0; rv == 0 && reads < 8 && n >= 0; reads++) {
+            n = tern__socket_read(&(tern__socket){ .fd = server }, in, sizeof in);
+            for (long b = 0; b < n; b++, got++) {
+                size_t at = got % (9 + PIECE);
+                char want = at < 9 ? "-headers-"[at] : (char)('a' + got / (9 + PIECE) / 4 % 26);
+                if (in[b] != want)
+                    fail_msg("byte %zu is %c, not %c", got, in[b], want);
+            }
+        }
+    }
+    for (long n; got < sent; got += (size_t)n)
+        if ((n = tern__socket_read(&(tern__socket){ .fd = server }, in, sizeof in)) <= 0)
+            fail_msg("%zu bytes of %zu came", got, sent);
+    assert_true(n_full > 0);
+    close(server);
+    tern__pieces lost = { .n = 0 };
+    tern__pieces_add(&lost, &out, far, PIECE);
+    assert_int_equal(tern__socket_flush_pieces(&(tern__socket){ .fd = client }, &out, &lost),
+                     -EPIPE);
+    assert_int_equal(lost.n, 0);
+    close(client);
+    tern__socket_stop_listening(&fd, &bound);
+    tern__buf_deinit(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tcp_pair),   cmocka_unit_test(test_port_in_use),
         cmocka_unit_test(test_refused),    cmocka_unit_test(test_unix_paths),
         cmocka_unit_test(test_end),        cmocka_unit_test(test_flush_stops_when_full),
+        cmocka_unit_test(test_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
