@@ -58,7 +58,7 @@ tern_code tern__head_init(tern__head *h, const tern_channel *ch, const tern_meth
     f[n++] = ch->authority_field;
     if (deadline != TERN__TIME_NEVER) {
         h->timeout_at = n;
-        f[n++] = (tern__h2_field){ "grpc-timeout", h->timeout_text, 12, 0, false };
+        f[n++] = (tern__h2_field){ "grpc-timeout", h->timeout_text, 12, 0, TERN__H2_RECURRING };
     }
     f[n++] = ch->te;
     f[n++] = ch->content_type;

@@ -38,6 +38,8 @@ struct tern__h2 {
     void *buried[TERN__H2_BURIED_MAX];
     uint32_t header_list_bytes_max;
     char error[128];
+    uint32_t recurring_len;
+    char recurring[TERN__H2_RECURRING_MAX]; /* the newest value of a recurring field */
 };
 
 nghttp2_session_callbacks *tern__h2_callbacks_new(void);

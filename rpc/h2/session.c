@@ -246,7 +246,19 @@ bool tern__h2_alive(tern__h2 *h2)
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-static void fill_nv(nghttp2_nv *nv, const tern__h2_field *f, uint32_t n)
+/* Whether the value is that of the last time; it is what the next one is compared with. */
+static bool recurs(tern__h2 *h2, const tern__h2_field *f)
+{
+    if (f->value_len > sizeof h2->recurring)
+        return false;
+    if (h2->recurring_len == f->value_len && memcmp(h2->recurring, f->value, f->value_len) == 0)
+        return true;
+    h2->recurring_len = f->value_len;
+    memcpy(h2->recurring, f->value, f->value_len);
+    return false;
+}
+
+static void fill_nv(tern__h2 *h2, nghttp2_nv *nv, const tern__h2_field *f, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
         /* nghttp2 takes uint8_t * though it only reads */
@@ -254,9 +266,13 @@ static void fill_nv(nghttp2_nv *nv, const tern__h2_field *f, uint32_t n)
         nv[i].value = (uint8_t *)(uintptr_t)f[i].value;
         nv[i].namelen = f[i].name_len;
         nv[i].valuelen = f[i].value_len;
-        nv[i].flags = f[i].fixed
-                          ? NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE
-                          : NGHTTP2_NV_FLAG_NO_INDEX;
+        nv[i].flags = NGHTTP2_NV_FLAG_NO_INDEX;
+        if (f[i].fixed == TERN__H2_RECURRING)
+            nv[i].flags = recurs(h2, &f[i])
+                              ? NGHTTP2_NV_FLAG_NO_COPY_NAME
+                              : NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX;
+        else if (f[i].fixed)
+            nv[i].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
     }
 }
 
@@ -273,7 +289,7 @@ int tern__h2_request(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *fie
     nghttp2_data_provider provider;
     if (n > TERN__H2_FIELDS_MAX)
         return -E2BIG;
-    fill_nv(nv, fields, n);
+    fill_nv(h2, nv, fields, n);
     s->tx.data = data;
     s->tx.len = len;
     s->tx.off = 0;
@@ -294,7 +310,7 @@ int tern__h2_respond(tern__h2 *h2, tern__h2_stream *s, const tern__h2_response *
     nghttp2_data_provider provider;
     if (r->n_headers > TERN__H2_FIELDS_MAX || r->n_trailers > TERN__H2_FIELDS_MAX)
         return -E2BIG;
-    fill_nv(nv, r->headers, r->n_headers);
+    fill_nv(h2, nv, r->headers, r->n_headers);
     s->tx.data = r->body;
     s->tx.len = r->body_len;
     s->tx.off = 0;
@@ -313,7 +329,7 @@ int tern__h2_respond_begin(tern__h2 *h2, tern__h2_stream *s, const tern__h2_fiel
     nghttp2_data_provider provider;
     if (n > TERN__H2_FIELDS_MAX)
         return -E2BIG;
-    fill_nv(nv, headers, n);
+    fill_nv(h2, nv, headers, n);
     memset(&s->tx, 0, sizeof s->tx);
     copy_once(&provider, s);
     return nghttp2_submit_response(h2->ng, s->id, nv, n, &provider) ? -ENOMEM : 0;
@@ -349,14 +365,14 @@ int tern__h2_end_now(tern__h2 *h2, tern__h2_stream *s, const tern__h2_field *tra
         return 0;
     if (n > TERN__H2_FIELDS_MAX)
         return -E2BIG;
-    fill_nv(nv, trailers, n);
+    fill_nv(h2, nv, trailers, n);
     return nghttp2_submit_trailer(h2->ng, s->id, nv, n) ? -ENOMEM : 0;
 }
 
 int tern__h2_send_trailers(tern__h2 *h2, const tern__h2_stream *s)
 {
     nghttp2_nv nv[TERN__H2_FIELDS_MAX];
-    fill_nv(nv, s->tx.trailers, s->tx.n_trailers);
+    fill_nv(h2, nv, s->tx.trailers, s->tx.n_trailers);
     return nghttp2_submit_trailer(h2->ng, s->id, nv, s->tx.n_trailers);
 }
 

@@ -41,13 +41,19 @@ struct tern__socket_counters;
 
 /* One header field to send. `fixed` says that name and value live for ever and stay the same from
  * call to call: they are not copied and may enter the HPACK table. Otherwise both are copied and
- * kept out of the table, where they would evict what is useful. */
+ * kept out of the table, where they would evict what is useful. TERN__H2_RECURRING in its place:
+ * the name lives for ever, the value is copied and often that of the request before, and when it
+ * is, it may enter the table, too; of one field of a list at most. */
+#define TERN__H2_RECURRING 2u
 typedef struct tern__h2_field {
     const char *name;
     const char *value;
     uint32_t name_len, value_len;
-    bool fixed;
+    uint8_t fixed; /* bool, or TERN__H2_RECURRING */
 } tern__h2_field;
+
+/* Longer values do not recur. */
+#define TERN__H2_RECURRING_MAX 12u
 
 #define TERN__H2_FIXED(n, v) { (n), (v), sizeof(n) - 1, sizeof(v) - 1, true }
 

@@ -402,6 +402,51 @@ static void test_reset_while_it_is_written(void **state)
     stop();
 }
 
+/* Bytes of a request that has this value in a recurring field beside the fixed ones. */
+static long request_bytes(const char *value)
+{
+    tern__h2_field f[6];
+    stream *c = &client.streams[0];
+    memcpy(f, request_fields, sizeof request_fields);
+    f[5] = (tern__h2_field){ "grpc-timeout", value, 12, (uint32_t)strlen(value),
+                             TERN__H2_RECURRING };
+    memset(c, 0, sizeof *c);
+    c->used = true;
+    c->of = &client;
+    c->closed = CLOSED_NOT;
+    assert_int_equal(tern__h2_request(client.h2, &c->h2, f, 6, NULL, 0, true), 0);
+    long n = move(&client, &server);
+    stream *s = &server.streams[0];
+    assert_true(n > 0);
+    assert_string_equal(s->last_value, value);
+    assert_int_equal(respond(s, blob, 1), 0);
+    assert_int_equal(pump(), 0);
+    assert_int_equal(c->closed, 0);
+    return n;
+}
+
+/* What comes twice in a row costs a byte from then on; what does not pushes nothing out of the
+ * table. */
+static void test_recurring_field(void **state)
+{
+    (void)state;
+    char other[16];
+    assert_true(start());
+    assert_int_equal(pump(), 0);
+    request_bytes("30S"); /* brings the fixed fields into the table */
+    long inserted = request_bytes("30S"), indexed = request_bytes("30S");
+    assert_true(indexed < inserted - 3);
+    for (int i = 0; i < 200; i++) {
+        snprintf(other, sizeof other, "%dm", 100 + i);
+        assert_true(request_bytes(other) > indexed);
+    }
+    request_bytes("30S");
+    assert_int_equal(request_bytes("30S"), indexed);
+    assert_true(request_bytes("1234567890123") > indexed); /* longer than what is remembered */
+    assert_true(request_bytes("1234567890123") > indexed);
+    stop();
+}
+
 static void test_trailers_only(void **state)
 {
     (void)state;
@@ -658,6 +703,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_round_trips),
     cmocka_unit_test(test_portions),
     cmocka_unit_test(test_reset_while_it_is_written),
+    cmocka_unit_test(test_recurring_field),
     cmocka_unit_test(test_trailers_only),
     cmocka_unit_test(test_back_pressure),
     cmocka_unit_test(test_take_is_bounded),
