@@ -70,9 +70,11 @@ tern_code tern__call_message(tern__call *c, const uint8_t *message, size_t len)
 
 tern_code tern__call_admit(tern__call *c, tern__pass *pass)
 {
+    /* The first attempt follows at once, and the gates' windows are coarse. */
+    bool just_begun = !c->counted && c->terms.began;
     const tern__applicant who = { .ch = c->ch,
                                   .guard = c->terms.guard,
-                                  .now = tern__clock_now(),
+                                  .now = just_begun ? c->terms.began : tern__clock_now(),
                                   .first = !c->counted,
                                   .former = c->former };
     c->counted = true;

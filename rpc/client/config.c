@@ -272,8 +272,10 @@ static void apply(tern__call_terms *t, tern_channel *ch, const tern_method *meth
     t->guard = t->config->guards[m->index];
     if (opts->wait_for_ready == TERN_CHOICE_DEFAULT)
         t->wait_for_ready = m->wait_for_ready == TERN__CONFIG_TRUE;
-    if (m->timeout != TERN__TIME_NEVER)
-        t->deadline = tern__time_min(t->deadline, tern__time_add(tern__clock_now(), m->timeout));
+    if (m->timeout != TERN__TIME_NEVER) {
+        t->began = tern__clock_now();
+        t->deadline = tern__time_min(t->deadline, tern__time_add(t->began, m->timeout));
+    }
     apply_limits(t, ch, opts);
 }
 

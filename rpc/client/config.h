@@ -39,6 +39,7 @@ typedef struct tern__call_terms {
     const tern__method_config *method; /* NULL: nothing is said of it */
     tern__guard *guard;                /* NULL: none */
     int64_t deadline;                  /* ns */
+    int64_t began;                     /* ns; 0: nobody has looked at the clock yet */
     uint64_t request_max;              /* bytes of a message, TERN__CONFIG_NO_LIMIT: none */
     size_t receive_max;
     bool wait_for_ready;

@@ -361,8 +361,9 @@ static void lead(tern__transport *t, const tern__client_stream *s, int64_t deadl
 void tern__drive_await(tern__transport *t, tern__client_stream *s, tern__waiter *w,
                        tern__wait_for what, int64_t deadline)
 {
-    while (!settled(t, s, what)) {
-        if (deadline != TERN__TIME_NEVER && tern__clock_now() >= deadline)
+    /* Who leads at once looks at the clock for how long to wait, and need not do so twice. */
+    for (bool looked = !t->led; !settled(t, s, what); looked = false) {
+        if (!looked && deadline != TERN__TIME_NEVER && tern__clock_now() >= deadline)
             return;
         if (!t->led) {
             lead(t, s, deadline);

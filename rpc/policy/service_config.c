@@ -146,6 +146,8 @@ void tern__service_config_unref(tern__service_config *c)
 const tern__method_config *tern__service_config_method(const tern__service_config *c,
                                                        const char *path, size_t len)
 {
+    if (c->by_path.n == 0)
+        return c->dflt;
     const tern__method_config *m = tern__strmap_get(&c->by_path, path, len);
     if (m)
         return m;

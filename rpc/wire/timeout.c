@@ -27,24 +27,23 @@ static uint64_t div_up(uint64_t a, uint64_t b)
     return a / b + (a % b != 0);
 }
 
+/* Every call with a deadline comes here: one division. */
 static uint64_t round_up(uint64_t ns)
 {
-    uint64_t scale = 1;
-    while (div_up(ns, scale) >= DIGITS_SIGNIFICANT_LIMIT)
+    /* From a second on it is this much at least. */
+    uint64_t scale = ns < UINT64_C(1000000000) ? 1 : UINT64_C(10000000);
+    while (ns > (DIGITS_SIGNIFICANT_LIMIT - 1) * scale)
         scale *= 10;
     return div_up(ns, scale) * scale;
 }
 
 static size_t write_value(uint64_t value, char unit, char *out)
 {
-    char digits[20];
-    size_t n = 0;
-    do {
-        digits[n++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    for (size_t i = 0; i < n; i++)
-        out[i] = digits[n - 1 - i];
+    size_t n = 1;
+    for (uint64_t limit = 10; value >= limit; limit *= 10)
+        n++;
+    for (size_t i = n; i-- > 0; value /= 10)
+        out[i] = (char)('0' + value % 10);
     out[n] = unit;
     out[n + 1] = '\0';
     return n + 1;
