@@ -239,8 +239,12 @@ bool tern__exec_may_adopt(const tern__loop *l)
 
 void tern__exec_adopt(tern__loop *l)
 {
+    tern__exec *e = &l->server->exec;
     current_run->word = atomic_load(&l->owner) | TERN__OWNER_IN_HANDLER;
-    atomic_fetch_sub(&l->server->exec.n_away, 1);
+    pthread_mutex_lock(&e->lock);
+    atomic_fetch_sub(&e->n_away, 1);
+    want_thread(l->server); /* for a call that found too many away */
+    pthread_mutex_unlock(&e->lock);
 }
 
 void tern__exec_hand_over(tern__loop *l)

@@ -25,6 +25,7 @@ static const tern_method block_method = { .path = "/t.Block/Block" };
 static const tern_method quick_method = { .path = "/t.Quick/Quick" };
 static const tern_method defer_method = { .path = "/t.Defer/Defer" };
 static const tern_method talk_method = { .path = "/t.Talk/Talk" };
+static const tern_method echo_method = { .path = "/t.Echo/Echo", .kind = TERN_KIND_BIDI_STREAMING };
 static const tern_method self_method = { .path = "/t.Self/Self" };
 
 /* --- handlers --------------------------------------------------------------------------------- */
@@ -54,6 +55,17 @@ static tern_code quick(void *self, tern_server_call *call)
     const void *data = tern_server_call_request(call, &len);
     atomic_fetch_add(&quick_calls, 1);
     memcpy(tern_server_call_response_buffer(call, len), data, len);
+    return TERN_OK;
+}
+
+static tern_code echo(void *self, tern_server_call *call)
+{
+    (void)self;
+    const void *data;
+    size_t len;
+    while (tern_server_call_recv(call, &data, &len))
+        if (!tern_server_call_send(call, data, len))
+            break;
     return TERN_OK;
 }
 
@@ -145,6 +157,7 @@ static void start(const tern_server_options *opts, tern_execution exec)
     tern_server_add_raw(srv, &block_method, block, NULL, &st);
     tern_server_add_raw(srv, &quick_method, quick, NULL, &st);
     tern_server_add_raw(srv, &defer_method, defer, NULL, &st);
+    tern_server_add_raw(srv, &echo_method, echo, NULL, &st);
     tern_server_set_execution(srv, "t.Block", exec);
     tern_server_set_execution(srv, "t.Quick", exec == TERN_EXEC_POOLED ? TERN_EXEC_INLINE : exec);
     tern_server_set_execution(srv, "t.Defer", exec);
@@ -301,6 +314,52 @@ static void test_pool_is_full(void **state)
     atomic_store(&gate, true);
     join(first, 2);
     join(second, 2);
+    stop();
+}
+
+/* A stream's handler that gets its loop back makes room for a call that waits for a thread, on
+ * another loop, where nothing else happens. */
+static void test_a_stream_makes_room(void **state)
+{
+    (void)state;
+    caller blocker, waiter;
+    void *bytes;
+    tern_stream *s;
+    const void *answer;
+    size_t len;
+    tern_server_options opts = TERN_SERVER_OPTIONS_INIT;
+    tern_channel_options copts = TERN_CHANNEL_OPTIONS_INIT;
+    opts.loops = 2;
+    opts.handler_threads_max = 2;
+    start(&opts, TERN_EXEC_AUTO);
+    tern_channel *stream_channel = probe_channel_with(target, &copts); /* the other loop's */
+    assert_int_equal(tern_channel_wait_ready(channel, SOON_MS, &st), TERN_OK);
+    assert_int_equal(tern_channel_wait_ready(stream_channel, SOON_MS, &st), TERN_OK);
+    assert_int_equal(tern_stream_open(stream_channel, &echo_method, NULL, &s, &st), TERN_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_true(tern_stream_send(s, "x", 1));
+        assert_true(tern_stream_recv(s, &answer, &len));
+        /* takes the loop from the stream's handler */
+        assert_int_equal(tern_call_unary(stream_channel, &quick_method, NULL, "x", 1, &bytes, &len,
+                                         &st), TERN_OK);
+        free(bytes);
+    }
+    announce = true;
+    spawn(&blocker, 1, &block_method, 1);
+    assert_true(probe_wait(&blocked, 1));
+    spawn(&waiter, 1, &quick_method, 1); /* both threads for handlers are away */
+    probe_sleep_ms(SETTLE_MS);
+    for (int i = 0; i < 8; i++) { /* after a few the handler drives its loop itself again */
+        assert_true(tern_stream_send(s, "x", 1));
+        assert_true(tern_stream_recv(s, &answer, &len));
+    }
+    join(&waiter, 1);
+    assert_int_equal(atomic_load(&blocked), 1);
+    atomic_store(&gate, true);
+    join(&blocker, 1);
+    tern_stream_cancel(s);
+    assert_int_equal(tern_stream_finish(s, NULL), TERN_CANCELLED);
+    tern_channel_free(stream_channel);
     stop();
 }
 
@@ -499,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_loops_change_hands),
         cmocka_unit_test(test_nested_in_one_server),
         cmocka_unit_test(test_pool_is_full),
+        cmocka_unit_test(test_a_stream_makes_room),
         cmocka_unit_test(test_deferred),
         cmocka_unit_test(test_deferred_too_late),
         cmocka_unit_test(test_end_waits_for_deferred),
