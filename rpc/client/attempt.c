@@ -141,7 +141,7 @@ tern__retry_action tern__retry_judge(tern_channel *ch, tern__retry *r,
 {
     int64_t now = tern__clock_now();
     tern__retry_action action =
-        tern__retry_decide(r, result, &ch->throttle, now, deadline, &ch->rng, ret_delay);
+        tern__retry_decide(r, result, ch->throttle, now, deadline, &ch->rng, ret_delay);
     if (action == TERN__RETRY_AFTER && ch->has_retry_budget &&
         !tern__retry_budget_take(&ch->retry_budget, now)) {
         ch->stats.retries_denied++;
@@ -176,7 +176,7 @@ static tern__retry_action judge(tern__call *c, tern__client_stream *s, const ter
                         "the server's answer came after the deadline");
     pthread_mutex_lock(&ch->lock);
     if (s->status.code == TERN_OK) {
-        tern__throttle_success(&ch->throttle);
+        tern__throttle_success(ch->throttle);
     } else if (!ended_here(s, now, c->terms.deadline)) {
         const tern__attempt_result result = {
             .code = s->status.code,

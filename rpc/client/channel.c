@@ -18,6 +18,7 @@
 #include "client/pick.h"
 #include "client/proxy.h"
 #include "client/reactor.h"
+#include "client/throttles.h"
 #include "io/clock.h"
 #include "io/random.h"
 #include "policy/service_config.h"
@@ -98,6 +99,16 @@ static bool make_strings(tern_channel *ch, const char *target, const tern__targe
     return true;
 }
 
+/* The name's, with what the program says of it, if anything. */
+static bool take_throttle(tern_channel *ch, const char *target, const tern_retry_options *said)
+{
+    const tern_retry_options *o = &ch->opt.retry;
+    bool given = said->throttle_max_tokens > 0 || said->throttle_token_ratio > 0;
+    ch->throttle = tern__throttles_take(target, o->throttle_max_tokens, o->throttle_token_ratio,
+                                        given);
+    return ch->throttle != NULL;
+}
+
 static bool copy_interceptors(tern_channel *ch)
 {
     size_t n = ch->opt.n_interceptors;
@@ -119,6 +130,7 @@ static void free_strings(tern_channel *ch)
     free(ch->user_agent);
     free(ch->hash_header);
     free(ch->interceptors);
+    tern__throttles_give_back(ch->throttle);
     tern_fault_unref(ch->opt.fault);
     free(ch);
 }
@@ -304,7 +316,7 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     fill_options(&ch->opt);
     tern__proxy *proxy = NULL;
     if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch) ||
-        !find_proxy(ch, &parsed, &proxy)) {
+        !take_throttle(ch, target, &opts->retry) || !find_proxy(ch, &parsed, &proxy)) {
         tern__tls_dial_deinit(&dial);
         free_strings(ch);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");

@@ -1,4 +1,4 @@
-/* Inside of tern_channel. `lock` guards breaker, throttles, budget, rng, the counters, and the
+/* Inside of tern_channel. `lock` guards breaker, adaptive throttle, budget, rng, the counters, and the
  * references of the service config. */
 #ifndef TERN__CLIENT_CHANNEL_H
 #define TERN__CLIENT_CHANNEL_H
@@ -37,10 +37,11 @@ struct tern_channel {
     _Atomic(struct tern__config *) config; /* a reference; NULL: none */
     struct tern__config_file *config_file; /* NULL: none */
 
+    tern__throttle *throttle; /* shared with the channels to the same name (throttles.h) */
+
     pthread_mutex_t lock;
     tern__breaker breaker;
     uint32_t calls_in_flight_max; /* of the config, whatever the breaker's options are; 0: none */
-    tern__throttle throttle;
     bool has_retry_budget, has_adaptive;
     tern__retry_budget retry_budget;
     tern__adaptive_throttle adaptive;

@@ -2,8 +2,9 @@
  *
  * With update_lock, which makes updates follow one another: guards of the former config are taken
  * over by the new one where they are for the same method and with the same options. With the
- * channel's lock: the pointer is swapped, and breaker, throttle, budget and adaptive throttle of
- * the channel begin anew if their options have changed, and only then. */
+ * channel's lock: the pointer is swapped, and breaker, budget and adaptive throttle of the channel
+ * begin anew if their options have changed, and only then. The retry throttle, which other channels
+ * share, gets the new parameters and stays as full as it is. */
 #include "client/config.h"
 
 #include <stdlib.h>
@@ -137,13 +138,14 @@ static bool same_throttling(const tern__service_config *a, const tern__service_c
            !(b->throttle_token_ratio < a->throttle_token_ratio);
 }
 
+/* For all channels to the name: the newest parameters hold. */
 static void set_throttle(tern_channel *ch, const tern__service_config *c)
 {
     if (c && c->has_throttling)
-        tern__throttle_init(&ch->throttle, c->throttle_max_tokens, c->throttle_token_ratio);
+        tern__throttle_configure(ch->throttle, c->throttle_max_tokens, c->throttle_token_ratio);
     else
-        tern__throttle_init(&ch->throttle, ch->opt.retry.throttle_max_tokens,
-                            ch->opt.retry.throttle_token_ratio);
+        tern__throttle_configure(ch->throttle, ch->opt.retry.throttle_max_tokens,
+                                 ch->opt.retry.throttle_token_ratio);
 }
 
 /* With the channel's lock: what the channel has of its own begins anew where `to` differs from
@@ -226,7 +228,6 @@ void tern__channel_config_init(tern_channel *ch, uint64_t seed)
     tern__rng_seed(&ch->rng, seed);
     tern__breaker_init(&ch->breaker, &ch->opt.breaker, seed + 1);
     atomic_init(&ch->config, NULL);
-    set_throttle(ch, NULL);
 }
 
 void tern__channel_config_deinit(tern_channel *ch)

@@ -280,10 +280,10 @@ static void settle(tern__hedge_attempt *a, const tern__attempt_result *result, b
     bool ok = result->code == TERN_OK;
     changes.channel.changed = changes.method.changed = false;
     pthread_mutex_lock(&ch->lock);
-    tern__hedge_verdict verdict = tern__hedge_outcome(&hd->h, a->number, result, &ch->throttle, now,
+    tern__hedge_verdict verdict = tern__hedge_outcome(&hd->h, a->number, result, ch->throttle, now,
                                                       &overtaken);
     if (ok)
-        tern__throttle_success(&ch->throttle);
+        tern__throttle_success(ch->throttle);
     if (verdict == TERN__HEDGE_AGAIN || result->fate == TERN__FATE_NEVER_SENT || says_nothing)
         tern__pass_cancel(ch, &a->pass, now, ok);
     else
@@ -382,7 +382,7 @@ static void advance(tern__hedged *hd, int64_t *ret_until)
         uint32_t number = 0;
         pthread_mutex_lock(&ch->lock);
         tern__hedge_action action =
-            tern__hedge_next(&hd->h, &ch->throttle, tern__clock_now(), &number, ret_until);
+            tern__hedge_next(&hd->h, ch->throttle, tern__clock_now(), &number, ret_until);
         pthread_mutex_unlock(&ch->lock);
         if (action == TERN__HEDGE_WAIT && !hd->moved)
             return;

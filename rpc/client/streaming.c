@@ -508,7 +508,7 @@ static void report(tern_stream *st)
         tern__admission_outcome(ch, &st->pass, code);
     pthread_mutex_lock(&ch->lock);
     if (code == TERN_OK)
-        tern__throttle_success(&ch->throttle);
+        tern__throttle_success(ch->throttle);
     else
         ch->stats.calls_failed++;
     tern__count_end(&ch->calls, code == TERN_OK);

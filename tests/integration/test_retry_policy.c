@@ -292,6 +292,38 @@ static void throttled(void)
     end();
 }
 
+/* What one channel has learnt of a name holds for others to it, and goes with the last of them. */
+static void throttle_of_the_name(void)
+{
+    static const script_step steps[] = { STATUS("14") };
+    static const char json[] = POLICY("5", "14") ",\"retryThrottling\":{\"maxTokens\":6,"
+                                                 "\"tokenRatio\":0.5}}";
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    char longer[128];
+    begin(json, steps, 1);
+    snprintf(longer, sizeof longer, "%s", peer.target);
+    opts.service_config = POLICY("5", "14") "}"; /* says nothing of a throttle */
+    opts.breaker.disabled = true;
+    assert_int_equal(call(), TERN_UNAVAILABLE);
+    WIRE(-1, 1, 2);
+    tern_channel *other = probe_channel_with(longer, &opts);
+    tern_channel_free(channel);
+    channel = other;
+    assert_int_equal(call(), TERN_UNAVAILABLE);
+    WIRE(-1, 1, 2, -1);
+    /* Ten times the parameters: 2 of 6 tokens are 20 of 60, no more of them than before. */
+    static const char wide[] = POLICY("5", "14") ",\"retryThrottling\":{\"maxTokens\":60,"
+                                                 "\"tokenRatio\":0.5}}";
+    assert_int_equal(tern_channel_set_service_config(channel, wide, strlen(wide), &st), TERN_OK);
+    assert_int_equal(call(), TERN_UNAVAILABLE);
+    WIRE(-1, 1, 2, -1, -1);
+    tern_channel_free(channel);
+    channel = probe_channel_with(longer, &opts);
+    assert_int_equal(call(), TERN_UNAVAILABLE);
+    WIRE(-1, 1, 2, -1, -1, -1, 1, 2, 3, 4);
+    end();
+}
+
 static void budget(void)
 {
     static const script_step steps[] = { STATUS("14") };
@@ -397,6 +429,7 @@ BOTH_WAYS(committed)
 BOTH_WAYS(pushback)
 BOTH_WAYS(transparent)
 BOTH_WAYS(throttled)
+BOTH_WAYS(throttle_of_the_name)
 BOTH_WAYS(budget)
 BOTH_WAYS(forbidden)
 BOTH_WAYS(large)
@@ -412,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_throttled),   cmocka_unit_test(test_budget),
         cmocka_unit_test(test_forbidden),   cmocka_unit_test(test_large),
         cmocka_unit_test(test_unreachable), cmocka_unit_test(test_breaker),
+        cmocka_unit_test(test_throttle_of_the_name),
     };
     return cmocka_run_group_tests_name("retry policy", tests, NULL, NULL);
 }

@@ -66,8 +66,10 @@ typedef struct tern_retry_options {
     uint32_t initial_backoff_ms;  /* 50 */
     uint32_t max_backoff_ms;      /* 1,000 */
     double backoff_multiplier;    /* 2.0 */
-    double throttle_max_tokens;   /* retry throttle (A6), (0, 1000]; 100 */
-    double throttle_token_ratio;  /* tokens a success gives back, (0, 1]; 0.1 */
+    /* Retry throttle (A6), shared by the process's channels to one server name: what is given last,
+       here or in a service config, holds for all of them. */
+    double throttle_max_tokens;   /* (0, 1000]; 100, or as the name's throttle has it */
+    double throttle_token_ratio;  /* tokens a success gives back, (0, 1]; 0.1, or likewise */
 } tern_retry_options;
 
 /* Options of a channel: copied by tern_channel_new(). Begin with TERN_CHANNEL_OPTIONS_INIT. */

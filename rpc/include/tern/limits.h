@@ -238,6 +238,11 @@
 #ifndef TERN_LIMIT_RETRY_BUFFER_BYTES
 #define TERN_LIMIT_RETRY_BUFFER_BYTES (1024u * 1024)
 #endif
+/* Server names whose retry throttle the channels of the process share (gRFC A6); a channel to a
+ * further one has its own. (Tern's own: far more than a process has servers.) */
+#ifndef TERN_LIMIT_THROTTLE_NAMES
+#define TERN_LIMIT_THROTTLE_NAMES 1024u
+#endif
 /* Transparent retries of one call in a row. A refused stream goes round once, a stream that never
  * left the client until the deadline; this bounds the spin in between. */
 #ifndef TERN_LIMIT_TRANSPARENT_RETRIES

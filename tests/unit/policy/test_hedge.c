@@ -19,6 +19,12 @@
 
 static tern__hedge h;
 static tern__throttle throttle;
+
+static void set_milli(tern__throttle *t, int32_t milli)
+{
+    atomic_store(&t->word, tern__throttle_word(tern__throttle_max_milli(t),
+                                               tern__throttle_ratio_milli(t), milli));
+}
 static uint32_t cancel;
 static uint32_t attempt;
 static int64_t until;
@@ -119,7 +125,8 @@ static void a_fatal_code_ends_it(void **state)
     sends(500 * MS, 1);
     assert_int_equal(ends(600 * MS, 0, TERN_NOT_FOUND), TERN__HEDGE_FINAL);
     assert_int_equal(cancel, 1 << 1);
-    assert_int_equal(throttle.milli, 10000); /* a malformed request is no failure of the server */
+    /* a malformed request is no failure of the server */
+    assert_int_equal(tern__throttle_milli(&throttle), 10000);
     waits(2000 * MS, NEVER);
     /* Without a list every failure is fatal. */
     tern__hedging_policy p = example();
@@ -143,7 +150,7 @@ static void a_non_fatal_code_hurries_the_next(void **state)
     start(example(), NEVER);
     sends(0, 0);
     assert_int_equal(ends(100 * MS, 0, TERN_INTERNAL), TERN__HEDGE_GO_ON);
-    assert_int_equal(throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&throttle), 9000);
     sends(100 * MS, 1);
     waits(100 * MS, 600 * MS);
     sends(600 * MS, 2);
@@ -153,7 +160,7 @@ static void a_non_fatal_code_hurries_the_next(void **state)
     waits(700 * MS, NEVER);
     assert_int_equal(ends(800 * MS, 3, TERN_UNAVAILABLE), TERN__HEDGE_FINAL); /* the last word */
     assert_int_equal(cancel, 0);
-    assert_int_equal(throttle.milli, 6000);
+    assert_int_equal(tern__throttle_milli(&throttle), 6000);
 }
 
 static void pushback_not_to_retry(void **state)
@@ -168,11 +175,11 @@ static void pushback_not_to_retry(void **state)
     start(example(), NEVER);
     sends(0, 0);
     assert_int_equal(ends_pushback(1, 0, TERN_UNAVAILABLE, -1), TERN__HEDGE_FINAL);
-    assert_int_equal(throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&throttle), 9000);
     start(example(), NEVER);
     sends(0, 0);
     assert_int_equal(ends_pushback(1, 0, TERN_NOT_FOUND, -1), TERN__HEDGE_FINAL);
-    assert_int_equal(throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&throttle), 9000);
 }
 
 /* "Send next hedged request in n ms. Subsequent hedged requests will resume at n + hedgingDelay."
@@ -200,20 +207,20 @@ static void throttled(void **state)
 {
     (void)state;
     start(example(), NEVER);
-    throttle.milli = 5000;
+    set_milli(&throttle, 5000);
     sends(0, 0);
     waits(0, 500 * MS);
     waits(500 * MS, NEVER);
-    throttle.milli = 10000;
+    set_milli(&throttle, 10000);
     waits(1000 * MS, NEVER);
     assert_int_equal(ends(1100 * MS, 0, TERN_UNAVAILABLE), TERN__HEDGE_FINAL);
     /* The failure that brings it to the half is the call's, unless others run. */
     start(example(), NEVER);
-    throttle.milli = 6000;
+    set_milli(&throttle, 6000);
     sends(0, 0);
     assert_int_equal(ends(1, 0, TERN_UNAVAILABLE), TERN__HEDGE_FINAL);
     start(example(), NEVER);
-    throttle.milli = 6000;
+    set_milli(&throttle, 6000);
     sends(0, 0);
     sends(500 * MS, 1);
     assert_int_equal(ends(501 * MS, 0, TERN_UNAVAILABLE), TERN__HEDGE_GO_ON);
@@ -223,7 +230,7 @@ static void throttled(void **state)
     start(example(), NEVER);
     sends(0, 0);
     assert_int_equal(ends_pushback(1 * MS, 0, TERN_UNAVAILABLE, 100), TERN__HEDGE_GO_ON);
-    throttle.milli = 0;
+    set_milli(&throttle, 0);
     waits(50 * MS, 101 * MS);
     assert_int_equal(tern__hedge_next(&h, &throttle, 101 * MS, &attempt, &until),
                      TERN__HEDGE_GIVE_UP);
@@ -287,10 +294,10 @@ static void transparent_retries(void **state)
                          TERN__HEDGE_AGAIN);
         assert_int_equal(h.running, 3);
     }
-    assert_int_equal(throttle.milli, 10000);
+    assert_int_equal(tern__throttle_milli(&throttle), 10000);
     assert_int_equal(tern__hedge_outcome(&h, 0, &refused, &throttle, 1, &cancel),
                      TERN__HEDGE_GO_ON); /* once each */
-    assert_int_equal(throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&throttle), 9000);
     for (uint32_t i = 2; i < TERN_LIMIT_TRANSPARENT_RETRIES; i++)
         assert_int_equal(tern__hedge_outcome(&h, 1, &unsent, &throttle, 1, &cancel),
                          TERN__HEDGE_AGAIN);
@@ -350,7 +357,7 @@ static void random_call(uint64_t seed)
             fail_msg("seed %llu: cancels %x of %x", (unsigned long long)seed, cancel, running);
         if (v == TERN__HEDGE_GO_ON)
             running &= ~(UINT32_C(1) << who);
-        if (throttle.milli < 0 || throttle.milli > throttle.max_milli)
+        if (tern__throttle_milli(&throttle) > tern__throttle_max_milli(&throttle))
             fail_msg("seed %llu: tokens", (unsigned long long)seed);
         if (v == TERN__HEDGE_FINAL) {
             finals++;

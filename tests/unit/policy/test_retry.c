@@ -167,7 +167,7 @@ static void never_sent_until_the_deadline(void **state)
                          TRANSPARENT);
     assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_NEVER_SENT, 0, never), STOP);
     assert_int_equal(c.retry.attempts, 1);
-    assert_int_equal(c.throttle.milli, c.throttle.max_milli);
+    assert_int_equal(tern__throttle_milli(&c.throttle), tern__throttle_max_milli(&c.throttle));
 }
 
 /* Refused: once at once and free of charge, then by policy, which needs no idempotent method
@@ -179,13 +179,13 @@ static void refused_once_then_by_policy(void **state)
     call_init(&c, false);
     assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER),
                      TRANSPARENT);
-    assert_int_equal(c.throttle.milli, 100000);
+    assert_int_equal(tern__throttle_milli(&c.throttle), 100000);
     for (uint32_t i = 2; i <= 5; i++) {
         assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER),
                          AFTER);
         assert_int_equal(c.retry.attempts, i);
         assert_int_equal(c.retry.transparent, 1);
-        assert_int_equal(c.throttle.milli, 100000 - 1000 * (int)(i - 1));
+        assert_int_equal(tern__throttle_milli(&c.throttle), 100000 - 1000 * (int)(i - 1));
     }
     assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER), STOP);
     /* A refusal after the transparent retry is spent is no proof for an attempt in doubt. */
@@ -268,7 +268,7 @@ static void negative_pushback_stops(void **state)
         call c;
         call_init(&c, true);
         assert_int_equal(decide_pushback(&c, codes[i], TERN__FATE_ANSWERED, -1), STOP);
-        assert_int_equal(c.throttle.milli, 99000);
+        assert_int_equal(tern__throttle_milli(&c.throttle), 99000);
         assert_int_equal(c.retry.attempts, 1);
     }
 }
@@ -308,7 +308,7 @@ static void throttle_stops_retries(void **state)
                                       &c.delay) == AFTER;
     }
     assert_int_equal(retried, 49);
-    assert_int_equal(shared.milli, 0);
+    assert_int_equal(tern__throttle_milli(&shared), 0);
     tern__attempt_result refused = { .code = TERN_UNAVAILABLE, .fate = TERN__FATE_REFUSED };
     call_init(&c, true);
     assert_int_equal(
@@ -332,8 +332,9 @@ static void what_takes_a_token(void **state)
         (void)decide(&c, table[i].code, table[i].fate, 0, TERN__TIME_NEVER);
         bool committed = table[i].fate == TERN__FATE_COMMITTED && table[i].code == TERN_UNAVAILABLE;
         bool takes = committed || table[i].idempotent == AFTER;
-        if (c.throttle.milli != (takes ? 99000 : 100000))
-            fail_msg("%s, code %d: %d", table[i].what, (int)table[i].code, (int)c.throttle.milli);
+        if (tern__throttle_milli(&c.throttle) != (takes ? 99000 : 100000))
+            fail_msg("%s, code %d: %d", table[i].what, (int)table[i].code,
+                     (int)tern__throttle_milli(&c.throttle));
     }
 }
 
@@ -372,7 +373,7 @@ static void the_example_of_a6(void **state)
         assert_int_equal(c.retry.attempts, 4);
         assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER),
                          STOP);
-        assert_int_equal(c.throttle.milli, 6000); /* the last failure counts, too */
+        assert_int_equal(tern__throttle_milli(&c.throttle), 6000); /* the last failure counts, too */
     }
 }
 
@@ -411,7 +412,7 @@ static void only_the_listed_codes(void **state)
                 policy_init(&c, p);
                 assert_int_equal(decide(&c, (tern_code)code, fates[i], 0, TERN__TIME_NEVER),
                                  code == listed ? AFTER : STOP);
-                assert_int_equal(c.throttle.milli, code == listed ? 9000 : 10000);
+                assert_int_equal(tern__throttle_milli(&c.throttle), code == listed ? 9000 : 10000);
             }
         }
     }
@@ -419,7 +420,7 @@ static void only_the_listed_codes(void **state)
     call c;
     policy_init(&c, example());
     assert_int_equal(decide_pushback(&c, TERN_RESOURCE_EXHAUSTED, TERN__FATE_ANSWERED, 5), STOP);
-    assert_int_equal(c.throttle.milli, 10000);
+    assert_int_equal(tern__throttle_milli(&c.throttle), 10000);
     tern__retry_policy p = example();
     p.retryable = tern__code_set_of(TERN_OK);
     policy_init(&c, p);
@@ -434,7 +435,7 @@ static void committed_is_final(void **state)
     call c;
     policy_init(&c, example());
     assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_COMMITTED, 0, TERN__TIME_NEVER), STOP);
-    assert_int_equal(c.throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&c.throttle), 9000);
     for (int fate = TERN__FATE_NEVER_SENT; fate <= TERN__FATE_NOT_PICKED; fate++) {
         policy_init(&c, example());
         tern__retry_commit(&c.retry);
@@ -459,9 +460,9 @@ static void transparent_before_the_policy(void **state)
         assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_NEVER_SENT, 0, TERN__TIME_NEVER),
                          TRANSPARENT);
     assert_int_equal(c.retry.attempts, 1);
-    assert_int_equal(c.throttle.milli, 10000);
+    assert_int_equal(tern__throttle_milli(&c.throttle), 10000);
     assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_REFUSED, 0, TERN__TIME_NEVER), AFTER);
-    assert_int_equal(c.throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&c.throttle), 9000);
     c.retry.transparent = TERN_LIMIT_TRANSPARENT_RETRIES;
     assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_NEVER_SENT, 0, TERN__TIME_NEVER),
                      AFTER);
@@ -486,10 +487,11 @@ static void pushback_by_policy(void **state)
     assert_int_equal(decide_pushback(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 1), STOP);
     policy_init(&c, example());
     assert_int_equal(decide_pushback(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, -1), STOP);
-    assert_int_equal(c.throttle.milli, 9000);
+    assert_int_equal(tern__throttle_milli(&c.throttle), 9000);
     policy_init(&c, example());
     assert_int_equal(decide_pushback(&c, TERN_NOT_FOUND, TERN__FATE_ANSWERED, -1), STOP);
-    assert_int_equal(c.throttle.milli, 9000); /* A6: or that receive a pushback not to retry */
+    /* A6: or that receive a pushback not to retry */
+    assert_int_equal(tern__throttle_milli(&c.throttle), 9000);
 }
 
 /* "maxTokens": 10: at the half nothing is repeated. */
@@ -623,7 +625,7 @@ static void random_call(uint64_t seed, tern__throttle *throttle)
                        r.attempts <= TERN_LIMIT_ATTEMPTS &&
                        r.transparent <= TERN_LIMIT_TRANSPARENT_RETRIES &&
                        steps <= TERN_LIMIT_ATTEMPTS + TERN_LIMIT_TRANSPARENT_RETRIES;
-        bool tokens = throttle->milli >= 0 && throttle->milli <= throttle->max_milli;
+        bool tokens = tern__throttle_milli(throttle) <= tern__throttle_max_milli(throttle);
         bool safe = action == STOP || idempotent || sent == 0;
         bool timely = action != AFTER || (delay >= 0 && now + delay < deadline);
         if (!bounded || !tokens || !safe || !timely)

@@ -116,13 +116,13 @@ static void throttling(void **state)
     tern__throttle t;
     assert_true(c->has_throttling);
     tern__throttle_init(&t, c->throttle_max_tokens, c->throttle_token_ratio);
-    assert_int_equal(t.max_milli, 10000);
-    assert_int_equal(t.ratio_milli, 100);
+    assert_int_equal(tern__throttle_max_milli(&t), 10000);
+    assert_int_equal(tern__throttle_ratio_milli(&t), 100);
     tern__service_config_unref(c);
     c = config_of("{\"retryThrottling\": {\"maxTokens\": \"1000\", \"tokenRatio\": \"0.5466\"}}");
     tern__throttle_init(&t, c->throttle_max_tokens, c->throttle_token_ratio);
-    assert_int_equal(t.max_milli, 1000000);
-    assert_int_equal(t.ratio_milli, 546);
+    assert_int_equal(tern__throttle_max_milli(&t), 1000000);
+    assert_int_equal(tern__throttle_ratio_milli(&t), 546);
     tern__service_config_unref(c);
     refused("{\"retryThrottling\": 1}", "retryThrottling: must be an object");
     refused("{\"retryThrottling\": {\"tokenRatio\": 0.1}}",

@@ -11,6 +11,12 @@
 
 #include "base/rng.h"
 
+static void set_milli(tern__throttle *t, int32_t milli)
+{
+    atomic_store(&t->word, tern__throttle_word(tern__throttle_max_milli(t),
+                                               tern__throttle_ratio_milli(t), milli));
+}
+
 /* A6's example: maxTokens 10, tokenRatio 0.1. It starts full, five failures reach the half, and at
  * the half nothing is repeated. One success lifts it above. */
 static void the_example_of_a6(void **state)
@@ -23,7 +29,7 @@ static void the_example_of_a6(void **state)
         assert_true(tern__throttle_allows_retry(&t));
     }
     tern__throttle_failure(&t);
-    assert_int_equal(t.milli, 5000);
+    assert_int_equal(tern__throttle_milli(&t), 5000);
     assert_false(tern__throttle_allows_retry(&t));
     tern__throttle_success(&t);
     assert_true(tern__throttle_allows_retry(&t));
@@ -32,7 +38,7 @@ static void the_example_of_a6(void **state)
         assert_false(tern__throttle_allows_retry(&t));
         tern__throttle_success(&t);
     }
-    assert_int_equal(t.milli, 5000); /* exactly: ten times 0.1 is 1 */
+    assert_int_equal(tern__throttle_milli(&t), 5000); /* exactly: ten times 0.1 is 1 */
     assert_false(tern__throttle_allows_retry(&t));
 }
 
@@ -43,10 +49,10 @@ static void neither_below_empty_nor_above_full(void **state)
     tern__throttle_init(&t, 3, 0.5);
     for (int i = 0; i < 100; i++)
         tern__throttle_failure(&t);
-    assert_int_equal(t.milli, 0);
+    assert_int_equal(tern__throttle_milli(&t), 0);
     for (int i = 0; i < 100; i++)
         tern__throttle_success(&t);
-    assert_int_equal(t.milli, 3000);
+    assert_int_equal(tern__throttle_milli(&t), 3000);
 }
 
 static void three_decimals_and_range(void **state)
@@ -73,9 +79,9 @@ static void three_decimals_and_range(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         tern__throttle t;
         tern__throttle_init(&t, rows[i].tokens, rows[i].ratio);
-        assert_int_equal(t.max_milli, rows[i].max_milli);
-        assert_int_equal(t.ratio_milli, rows[i].ratio_milli);
-        assert_int_equal(t.milli, t.max_milli);
+        assert_int_equal(tern__throttle_max_milli(&t), rows[i].max_milli);
+        assert_int_equal(tern__throttle_ratio_milli(&t), rows[i].ratio_milli);
+        assert_int_equal(tern__throttle_milli(&t), tern__throttle_max_milli(&t));
         assert_true(tern__throttle_allows_retry(&t));
     }
 }
@@ -88,7 +94,7 @@ static void threshold_of_an_odd_maximum(void **state)
     tern__throttle_init(&t, 2.001, 0.001);
     tern__throttle_failure(&t); /* 1.001 of 2.001: above the half */
     assert_true(tern__throttle_allows_retry(&t));
-    t.milli = 1000; /* 1.000 of 2.001: below it */
+    set_milli(&t, 1000); /* 1.000 of 2.001: below it */
     assert_false(tern__throttle_allows_retry(&t));
 }
 
@@ -112,12 +118,44 @@ static void random_histories(void **state)
                 tern__throttle_success(&t);
                 model = model + ratio < max ? model + ratio : max;
             }
-            bool right = t.milli == model && t.milli >= 0 && t.milli <= t.max_milli &&
+            bool right = tern__throttle_milli(&t) == model && model >= 0 && model <= max &&
                          tern__throttle_allows_retry(&t) == (model * 2 > max);
             if (!right)
                 fail_msg("seed %llu, step %d", (unsigned long long)seed, step);
         }
     }
+}
+
+/* Other parameters leave it as full as it is; those it has leave it alone. */
+static void parameters_change(void **state)
+{
+    (void)state;
+    static const struct {
+        double to_max, to_ratio;
+        int32_t max, ratio, milli; /* after */
+    } rows[] = {
+        { 10, 0.5, 10000, 500, 4000 },   /* the ratio only */
+        { 20, 0.1, 20000, 100, 8000 },   /* throttled stays throttled */
+        { 1000, 1, 1000000, 1000, 400000 },
+        { 5, 0.1, 5000, 100, 2000 },
+        { 0.001, 0.1, 1, 100, 0 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tern__throttle t;
+        tern__throttle_init(&t, 10, 0.1);
+        set_milli(&t, 4000);
+        tern__throttle_configure(&t, 10, 0.1);
+        assert_int_equal(tern__throttle_milli(&t), 4000);
+        tern__throttle_configure(&t, rows[i].to_max, rows[i].to_ratio);
+        assert_int_equal(tern__throttle_max_milli(&t), rows[i].max);
+        assert_int_equal(tern__throttle_ratio_milli(&t), rows[i].ratio);
+        assert_int_equal(tern__throttle_milli(&t), rows[i].milli);
+        assert_false(tern__throttle_allows_retry(&t));
+    }
+    tern__throttle full;
+    tern__throttle_init(&full, 3, 0.1);
+    tern__throttle_configure(&full, 7, 0.1);
+    assert_int_equal(tern__throttle_milli(&full), 7000);
 }
 
 int main(void)
@@ -127,6 +165,7 @@ int main(void)
         cmocka_unit_test(neither_below_empty_nor_above_full),
         cmocka_unit_test(three_decimals_and_range),
         cmocka_unit_test(threshold_of_an_odd_maximum),
+        cmocka_unit_test(parameters_change),
         cmocka_unit_test(random_histories),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
