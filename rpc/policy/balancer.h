@@ -159,6 +159,12 @@ void tern__balancer_deinit(tern__balancer *b);
 int tern__balancer_update(tern__balancer *b, const tern__lb_address *list, uint32_t n,
                           uint64_t random, uint32_t *ret_from);
 
+/* Another policy, or other settings, for the same servers: what is known of their connections and
+ * their calls stays, and what the policy knows of them, if it is the same one. Calls that were
+ * begun before end with the new one. 0, -ENOMEM or -ENOTSUP, and then all is as it was. */
+int tern__balancer_change(tern__balancer *b, const tern__lb_config *config, int64_t now,
+                          uint64_t random);
+
 /* What became of the connection to endpoint i. */
 void tern__balancer_report(tern__balancer *b, uint32_t i, tern__lb_state state, int64_t now);
 /* Outlier detection takes endpoint i out, and lets it in again. */

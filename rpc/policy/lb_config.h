@@ -92,6 +92,9 @@ struct tern__lb_config {
     };
 };
 
+/* Whether they ask for the same, down to the last setting. NULL: for nothing. */
+bool tern__lb_config_same(const tern__lb_config *a, const tern__lb_config *b);
+
 /* What a policy that only wraps another wraps; NULL: it chooses itself. */
 static inline const tern__lb_config *tern__lb_child(const tern__lb_config *c)
 {

@@ -130,7 +130,7 @@ tern_code tern__service_config_choose(const char *text, size_t len, const tern__
 tern__service_config *tern__service_config_ref(tern__service_config *c)
 {
     if (c)
-        c->refs++;
+        atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
     return c;
 }
 
@@ -139,7 +139,7 @@ void tern__service_config_unref(tern__service_config *c)
     if (!c)
         return;
     assert(c->refs > 0);
-    if (--c->refs == 0)
+    if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         free_config(c);
 }
 

@@ -4,6 +4,7 @@
 #ifndef TERN__POLICY_SERVICE_CONFIG_H
 #define TERN__POLICY_SERVICE_CONFIG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -49,7 +50,7 @@ typedef struct tern__method_config {
 } tern__method_config;
 
 typedef struct tern__service_config {
-    uint32_t refs;
+    atomic_uint refs;
     const tern__lb_config *lb; /* NULL: not chosen, pick_first */
     bool has_throttling;       /* retryThrottling, for tern__throttle_init() */
     double throttle_max_tokens, throttle_token_ratio;
@@ -81,7 +82,7 @@ typedef struct tern__config_client {
 } tern__config_client;
 tern_code tern__service_config_choose(const char *text, size_t len, const tern__config_client *who,
                                       tern__service_config **ret, tern_status *reterr);
-/* The count is plain: its owner's lock guards it. NULL is fine. */
+/* By any thread. NULL is fine. */
 tern__service_config *tern__service_config_ref(tern__service_config *c);
 void tern__service_config_unref(tern__service_config *c);
 
