@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/cluster.h"
+#include "client/cluster_change.h"
 #include "client/config.h"
 #include "client/config_file.h"
 #include "client/pick.h"
@@ -128,7 +129,6 @@ static void free_strings(tern_channel *ch)
     free(ch->target_text);
     free(ch->authority);
     free(ch->user_agent);
-    free(ch->hash_header);
     free(ch->interceptors);
     tern__throttles_give_back(ch->throttle);
     tern_fault_unref(ch->opt.fault);
@@ -207,9 +207,10 @@ static void list_channel(tern_channel *ch)
     e->n_calls = sub->n_calls = 1;
     atomic_store(&sub->state, TERN__IDLE);
     tern__registry_add(e, TERN__ENTITY_CHANNEL, NULL);
+    tern__registry_add(sub, TERN__ENTITY_SUBCHANNEL, e);
 }
 
-static tern__subchannel_options subchannel_options(const tern_channel *ch)
+tern__subchannel_options tern__channel_subchannel_options(const tern_channel *ch)
 {
     return (tern__subchannel_options){
         .connect_timeout_ms = ch->opt.connect_timeout_ms,
@@ -244,36 +245,21 @@ static tern_code named_policy(const tern_channel *ch, tern__service_config **ret
     return code == TERN_INVALID_ARGUMENT ? no_policy(ch, reterr) : code;
 }
 
-/* Several servers, if the program or the service wants calls spread. */
-static tern_code spread(tern_channel *ch, tern_status *reterr)
+/* The policy that the program gives. */
+static tern_code balance(tern_channel *ch, tern_status *reterr)
 {
-    const tern__subchannel_options sub = subchannel_options(ch);
-    tern__config *given = atomic_load(&ch->config);
     tern__service_config *config;
-    if (ch->opt.load_balancing) {
-        tern_code code = named_policy(ch, &config, reterr);
-        if (code != TERN_OK)
-            return code;
-    } else if (given) {
-        config = tern__service_config_ref(given->parsed);
-    } else {
+    if (!ch->opt.load_balancing)
         return TERN_OK;
-    }
-    const tern__lb_config *leaf = config->lb ? tern__lb_leaf(config->lb) : NULL;
-    int rv = 0;
-    if (leaf && leaf->kind == TERN__LB_RING_HASH && leaf->ring_hash.request_hash_header[0]) {
-        ch->hash_header = strdup(leaf->ring_hash.request_hash_header);
-        rv = ch->hash_header ? 0 : -ENOMEM;
-    }
-    ch->sub.shuffle = leaf && leaf->kind == TERN__LB_PICK_FIRST &&
-                      leaf->pick_first.shuffle_address_list;
-    if (rv == 0 && leaf && leaf->kind != TERN__LB_PICK_FIRST)
-        rv = tern__cluster_new(ch, config->lb, &sub, &ch->cluster);
+    tern_code code = named_policy(ch, &config, reterr);
+    ch->opt.load_balancing = NULL;
+    if (code != TERN_OK)
+        return code;
+    ch->lb_given = true;
+    int rv = tern__lb_apply(ch, config);
     tern__service_config_unref(config);
-    return rv == -ENOMEM ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
-                                           "out of memory for a channel")
-           : rv          ? no_policy(ch, reterr)
-                         : TERN_OK;
+    return rv ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel")
+              : TERN_OK;
 }
 
 /* The service config that the options give. */
@@ -322,21 +308,18 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     }
     tern__channel_config_init(ch, tern__random_seed());
-    const tern__subchannel_options sub = subchannel_options(ch);
+    const tern__subchannel_options sub = tern__channel_subchannel_options(ch);
     tern__subchannel_init(&ch->sub, &parsed, &sub);
     ch->sub.dial = dial;
     ch->sub.proxy = proxy;
     list_channel(ch);
-    code = configure(ch, opts, reterr);
+    code = balance(ch, reterr);
     if (code == TERN_OK)
-        code = spread(ch, reterr);
+        code = configure(ch, opts, reterr);
     if (code != TERN_OK) {
         tern_channel_free(ch);
         return code;
     }
-    ch->opt.load_balancing = NULL;
-    if (!ch->cluster)
-        tern__registry_add(&ch->sub.entity, TERN__ENTITY_SUBCHANNEL, &ch->entity);
     *ret = ch;
     return TERN_OK;
 }
@@ -383,13 +366,12 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
     ret->breaker_opened = ch->breaker.n_opened;
     ret->breaker_forced = (tern_breaker_force)ch->breaker.forced;
     pthread_mutex_unlock(&ch->lock);
-    if (ch->cluster) {
-        tern__cluster_stats(ch->cluster, &ret->connects, &ret->tls_resumed);
-        return;
-    }
+    tern__cluster *c = atomic_load(&ch->cluster);
+    if (c)
+        tern__cluster_stats(c, &ret->connects, &ret->tls_resumed);
     pthread_mutex_lock(&ch->sub.lock);
-    ret->connects = ch->sub.n_connects;
-    ret->tls_resumed = ch->sub.n_resumed;
+    ret->connects += ch->sub.n_connects;
+    ret->tls_resumed += ch->sub.n_resumed;
     pthread_mutex_unlock(&ch->sub.lock);
 }
 
@@ -412,8 +394,10 @@ void tern_channel_breaker_force(tern_channel *ch, tern_breaker_force how)
 const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch)
 {
     const tern_peer_identity *id = NULL;
-    tern__transport *t = ch->cluster ? tern__cluster_any(ch->cluster)
-                                     : tern__subchannel_any(&ch->sub);
+    tern__cluster *c = atomic_load(&ch->cluster);
+    tern__transport *t = c ? tern__cluster_any(c) : NULL;
+    if (!t)
+        t = tern__subchannel_any(&ch->sub);
     if (t && t->sock.tls)
         id = tern__identity_ref(tern__tls_identity(t->sock.tls));
     tern__transport_unref(t);

@@ -1,5 +1,5 @@
-/* Inside of tern_channel. `lock` guards breaker, adaptive throttle, budget, rng, the counters, and the
- * references of the service config. */
+/* Inside of tern_channel. `lock` guards breaker, adaptive throttle, budget, rng, the counters, and
+ * the references of the service config. */
 #ifndef TERN__CLIENT_CHANNEL_H
 #define TERN__CLIENT_CHANNEL_H
 
@@ -27,8 +27,10 @@ struct tern_channel {
     char *target_text, *authority, *user_agent;
     tern__h2_field method, scheme, authority_field, te, content_type, user_agent_field;
     tern__subchannel sub; /* with a cluster: what its endpoints take after */
-    struct tern__cluster *cluster; /* several servers; NULL: `sub` has them all (pick_first) */
-    char *hash_header; /* whose values choose among them (ring_hash); NULL: none */
+    /* Several servers, for as long as there is a policy for them; NULL, or while it sleeps: `sub`
+     * has them all (pick_first). Changes with update_lock: cluster_change.h */
+    _Atomic(struct tern__cluster *) cluster;
+    bool lb_given; /* by the options: a service config's policy does not count */
     tern_interceptor *interceptors; /* our copy, in order */
     uint32_t n_interceptors;
 
@@ -55,6 +57,9 @@ struct tern_channel {
 
 /* The shortest keepalive time there is, ms. Tests lower it, to see in a moment what takes 10 s. */
 extern uint32_t tern__channel_keepalive_floor_ms;
+
+/* Of a subchannel of the channel's. */
+tern__subchannel_options tern__channel_subchannel_options(const tern_channel *ch);
 
 /* Tells the program of a change of the breaker's state. Without the lock. */
 void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change);

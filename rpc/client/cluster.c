@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "client/channel.h"
+#include "client/cluster_change.h"
 #include "client/endpoint.h"
 #include "client/proxy.h"
 #include "io/clock.h"
@@ -65,7 +66,7 @@ static int64_t look_after(tern__cluster *c, uint32_t i, int64_t now)
 /* Connects what is to be connected, looks names up; returns when there is more to do. */
 static int64_t look(tern__cluster *c, int64_t now)
 {
-    if (c->over)
+    if (c->over || atomic_load(&c->asleep))
         return TERN__TIME_NEVER;
     int64_t next = tern__time_min(tern__resolver_run(&c->resolver, c, now),
                                   tern__balancer_tick(&c->balancer, now));
@@ -100,7 +101,7 @@ static tern__lb_verdict take(tern__cluster *c, tern__lb_key key, tern__transport
         if (v == TERN__LB_FAIL && c->balancer.n == 0 && c->resolver.target && !c->resolver.answered)
             v = TERN__LB_QUEUE; /* nobody knows the servers yet */
         if (v != TERN__LB_PICKED)
-            return v;
+            return (*ret = tern__bridge_take(c)) ? TERN__LB_PICKED : v;
         tern__endpoint *ep = c->at[i];
         if (tern__subchannel_look(&ep->sub, true, ret, &why) == TERN_OK && *ret) {
             tern__count_call(&ep->calls, r.now);
@@ -129,7 +130,8 @@ static void collect(tern__cluster *c, tern__list *ret)
         tern__connect_op *op = TERN__CONTAINER(n, tern__connect_op, node);
         next = n->next;
         op->transport = NULL;
-        tern__lb_verdict v = take(c, op->key, &op->transport);
+        bool asleep = atomic_load(&c->asleep); /* to ask anew */
+        tern__lb_verdict v = asleep ? TERN__LB_PICKED : take(c, op->key, &op->transport);
         if (v == TERN__LB_QUEUE || (v == TERN__LB_FAIL && op->wait_for_ready))
             continue;
         op->status.code = TERN_OK;
@@ -180,6 +182,8 @@ void tern__cluster_connected(tern__endpoint *ep)
     if (!t && ep->index != TERN__LB_NONE)
         c->last_error = ep->connect.status;
     report(c, ep, t ? TERN__LB_READY : TERN__LB_TRANSIENT_FAILURE, tern__clock_now());
+    if (t)
+        tern__bridge_leave(c);
     pthread_mutex_unlock(&c->lock);
     tern__transport_unref(t);
     post(c);
@@ -232,7 +236,7 @@ static void on_context_cancel(tern__context_listener *self)
 static tern_code get_slow(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
                           tern_status *reterr)
 {
-    for (;;) {
+    while (!atomic_load(&c->asleep)) {
         tern__lb_verdict v = take(c, wait->key, ret);
         if (v == TERN__LB_PICKED)
             return TERN_OK;
@@ -243,14 +247,17 @@ static tern_code get_slow(tern__cluster *c, const tern__connect_wait *wait, tern
             return code;
         wait_changed(c, tern__time_min(wait->deadline, look(c, tern__clock_now())));
     }
+    return TERN_OK; /* to ask anew */
 }
 
 tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
                             tern_status *reterr)
 {
     get_link link = { .listener.on_cancel = on_context_cancel, .cluster = c };
+    *ret = NULL;
     pthread_mutex_lock(&c->lock);
-    tern__lb_verdict v = take(c, wait->key, ret);
+    bool asleep = atomic_load(&c->asleep);
+    tern__lb_verdict v = asleep ? TERN__LB_PICKED : take(c, wait->key, ret);
     pthread_mutex_unlock(&c->lock);
     if (v == TERN__LB_PICKED)
         return TERN_OK;
@@ -270,7 +277,8 @@ tern_code tern__cluster_look(tern__cluster *c, tern__lb_key key, bool wait_for_r
 {
     *ret = NULL;
     pthread_mutex_lock(&c->lock);
-    tern__lb_verdict v = take(c, key, ret);
+    bool asleep = atomic_load(&c->asleep);
+    tern__lb_verdict v = asleep ? TERN__LB_PICKED : take(c, key, ret);
     tern_code code = v == TERN__LB_FAIL && !wait_for_ready ? failure(c, reterr) : TERN_OK;
     pthread_mutex_unlock(&c->lock);
     return code;
@@ -379,6 +387,14 @@ static uint32_t put_in_place(tern__cluster *c, const new_list *list, tern__endpo
     return n_gone;
 }
 
+void tern__cluster_count_gone(tern__cluster *c, tern__endpoint *const *gone, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        c->n_connects += gone[i]->sub.n_connects;
+        c->n_resumed += gone[i]->sub.n_resumed;
+    }
+}
+
 int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
 {
     new_list *next = calloc(1, sizeof *next);
@@ -387,8 +403,9 @@ int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
     if (!next)
         return -ENOMEM;
     pthread_mutex_lock(&c->lock);
-    uint32_t n_former = c->over ? 0 : c->balancer.n;
-    int rv = c->over ? -ECANCELED : make_list(c, list, next);
+    bool of_no_use = c->over || !c->balancer.policy;
+    uint32_t n_former = of_no_use ? 0 : c->balancer.n;
+    int rv = of_no_use ? -ECANCELED : make_list(c, list, next);
     if (rv == 0)
         rv = tern__balancer_update(&c->balancer, next->addresses, next->n, tern__rng_next(&c->rng),
                                    from);
@@ -400,10 +417,7 @@ int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
             if (next->made[i])
                 gone[n_gone++] = next->endpoints[i];
     }
-    for (uint32_t i = 0; i < n_gone; i++) {
-        c->n_connects += gone[i]->sub.n_connects;
-        c->n_resumed += gone[i]->sub.n_resumed;
-    }
+    tern__cluster_count_gone(c, gone, n_gone);
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
     for (uint32_t i = 0; i < n_gone; i++)
@@ -433,7 +447,7 @@ void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-int tern__cluster_new(tern_channel *ch, const tern__lb_config *config,
+int tern__cluster_new(tern_channel *ch, tern__service_config *config,
                       const tern__subchannel_options *options, tern__cluster **ret)
 {
     tern__cluster *c = calloc(1, sizeof *c);
@@ -456,9 +470,8 @@ int tern__cluster_new(tern_channel *ch, const tern__lb_config *config,
         c->loop = options->loop;
         tern__cluster_ref(c); /* the op's, until it sees that all is over */
     }
-    int rv = tern__balancer_init(&c->balancer, config);
-    if (rv == 0 && ch->sub.target.literal)
-        rv = tern__cluster_update(c, &ch->sub.target.addresses);
+    atomic_init(&c->asleep, true);
+    int rv = tern__cluster_wake(c, config);
     if (rv == 0) {
         *ret = c;
         return 0;
@@ -478,6 +491,7 @@ void tern__cluster_unref(tern__cluster *c)
     if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
         return;
     tern__balancer_deinit(&c->balancer);
+    tern__service_config_unref(c->source);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->end_lock);
     pthread_mutex_destroy(&c->lock);
@@ -495,6 +509,7 @@ void tern__cluster_free(tern__cluster *c)
     memcpy(gone, c->at, n * sizeof gone[0]);
     for (uint32_t i = 0; i < n; i++)
         gone[i]->index = TERN__LB_NONE;
+    tern__bridge_leave(c);
     pthread_mutex_unlock(&c->lock);
     for (uint32_t i = 0; i < n; i++) {
         tern__subchannel_end(&gone[i]->sub, "the channel was closed");
@@ -516,6 +531,8 @@ tern__transport *tern__cluster_any(tern__cluster *c)
     pthread_mutex_lock(&c->lock);
     for (uint32_t i = 0; i < c->balancer.n && !t; i++)
         t = tern__subchannel_any(&c->at[i]->sub);
+    if (!t)
+        t = tern__bridge_take(c);
     pthread_mutex_unlock(&c->lock);
     return t;
 }

@@ -22,6 +22,7 @@
 #include "client/resolver.h"
 #include "client/subchannel.h"
 #include "policy/balancer.h"
+#include "policy/service_config.h"
 
 typedef struct tern__cluster tern__cluster;
 
@@ -42,6 +43,12 @@ struct tern__cluster {
     tern__resolver resolver;
     uint64_t n_connects, n_resumed; /* of endpoints that are gone */
     bool over;                      /* the channel is being freed: nothing is due any more */
+    /* The policy is pick_first at present, calls get their connections from the channel's
+     * subchannel. Changes with the lock; a call that reads it without is told to ask anew. */
+    atomic_bool asleep;
+    /* Connections that pick_first had: calls go there until one of the cluster's own is there. */
+    tern__connections bridge;
+    tern__service_config *source; /* whose policy it has; a reference */
 
     tern_loop *loop;          /* NULL: there is none that works */
     tern__op op;              /* does what is due */
@@ -49,10 +56,10 @@ struct tern__cluster {
     bool closed;              /* nothing is posted any more */
 };
 
-/* A cluster without servers: those of a literal target are added, a name is looked up when the
- * first call comes. `ch` is complete but for its cluster. 0, -ENOMEM, or -ENOTSUP: no balancer has
- * that policy. */
-int tern__cluster_new(struct tern_channel *ch, const tern__lb_config *config,
+/* A cluster that sleeps (cluster_change.h), with the policy of `config` and the servers of a
+ * literal target; a name is looked up when the first call comes. `ch` is complete but for its
+ * cluster. 0, -ENOMEM, or -ENOTSUP: no balancer has that policy. */
+int tern__cluster_new(struct tern_channel *ch, tern__service_config *config,
                       const tern__subchannel_options *options, tern__cluster **ret);
 /* Calls are over. NULL is fine. */
 void tern__cluster_free(tern__cluster *c);
@@ -66,7 +73,8 @@ int tern__cluster_update(tern__cluster *c, const tern__address_list *list);
 void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
                             const tern_status *why);
 
-/* As pick.h has it. *ret is a connection on which a call has been started for the balancer:
+/* As pick.h has it. TERN_OK with *ret NULL: it sleeps, or, of tern__cluster_look(), there is none
+ * yet. Else *ret is a connection on which a call has been started for the balancer:
  * tern__cluster_done() is due, once. */
 tern_code tern__cluster_get(tern__cluster *c, const tern__connect_wait *wait, tern__transport **ret,
                             tern_status *reterr);

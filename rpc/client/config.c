@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/time.h"
 #include "client/call.h"
+#include "client/cluster_change.h"
 #include "client/pick.h"
 #include "io/clock.h"
 #include "io/random.h"
@@ -93,6 +94,13 @@ void tern__config_free(tern__config *c)
     free(c);
 }
 
+static const char *hash_header(const tern__lb_config *lb)
+{
+    const tern__lb_config *leaf = lb ? tern__lb_leaf(lb) : NULL;
+    bool has = leaf && leaf->kind == TERN__LB_RING_HASH && leaf->ring_hash.request_hash_header[0];
+    return has ? leaf->ring_hash.request_hash_header : NULL;
+}
+
 /* Takes `parsed` over, also when it fails. NULL: out of memory. */
 static tern__config *config_new(tern__service_config *parsed)
 {
@@ -103,6 +111,7 @@ static tern__config *config_new(tern__service_config *parsed)
     }
     c->refs = 1;
     c->parsed = parsed;
+    c->hash_header = hash_header(parsed->lb);
     uint32_t n = parsed->n_methods;
     bool ok = n == 0 || (c->guards = calloc(n, sizeof *c->guards)) != NULL;
     uint64_t seed = tern__random_seed();
@@ -181,11 +190,17 @@ static void set_connections(tern_channel *ch, const tern__service_config *to)
     pthread_mutex_unlock(&ch->sub.lock);
 }
 
-/* Swaps; takes `fresh` (NULL: none) over. */
-static void set_config(tern_channel *ch, tern__config *fresh)
+/* Swaps; takes `fresh` (NULL: none) over. Its policy comes first: for that there may be no memory,
+ * and then (-ENOMEM) all is as it was, `fresh` too. */
+static int set_config(tern_channel *ch, tern__config *fresh)
 {
     tern__breaker_change change;
     pthread_mutex_lock(&ch->update_lock);
+    int rv = ch->lb_given ? 0 : tern__lb_apply(ch, fresh ? fresh->parsed : NULL);
+    if (rv) {
+        pthread_mutex_unlock(&ch->update_lock);
+        return rv;
+    }
     tern__config *old = atomic_load_explicit(&ch->config, memory_order_relaxed);
     if (fresh && old)
         take_over_all(fresh, old);
@@ -201,6 +216,7 @@ static void set_config(tern_channel *ch, tern__config *fresh)
     tern__channel_tell(ch, &change);
     tern__registry_tell(&ch->entity, TERN__SEVERITY_INFO, "service config: %s",
                         fresh ? "a new one is in use" : "none any more");
+    return 0;
 }
 
 tern_code tern_channel_set_service_config(tern_channel *ch, const char *json, size_t len,
@@ -217,8 +233,11 @@ tern_code tern_channel_set_service_config(tern_channel *ch, const char *json, si
             return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                    "out of memory for a service config");
     }
-    set_config(ch, fresh);
-    return TERN_OK;
+    if (set_config(ch, fresh) == 0)
+        return TERN_OK;
+    tern__config_free(fresh);
+    return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                           "out of memory for the load balancing of a service config");
 }
 
 void tern__channel_config_init(tern_channel *ch, uint64_t seed)
@@ -265,6 +284,8 @@ static void apply(tern__call_terms *t, tern_channel *ch, const tern_method *meth
     t->config = config_ref(ch);
     if (!t->config)
         return;
+    if (t->config->hash_header && !ch->lb_given)
+        t->key = tern__pick_key(opts->metadata, t->config->hash_header);
     const tern__method_config *m =
         tern__service_config_method(t->config->parsed, method->path, strlen(method->path));
     if (!m)
@@ -290,8 +311,6 @@ void tern__call_terms_begin(tern__call_terms *t, tern_channel *ch, const tern_me
                                                        : ch->opt.receive_message_bytes_max,
         .wait_for_ready = opts->wait_for_ready == TERN_CHOICE_YES,
     };
-    if (ch->hash_header)
-        t->key = tern__pick_key(opts->metadata, ch->hash_header);
     if (atomic_load_explicit(&ch->config, memory_order_relaxed))
         apply(t, ch, method, opts);
 }

@@ -31,6 +31,7 @@ typedef struct tern__config {
     uint32_t refs; /* with the channel's lock */
     tern__service_config *parsed;
     tern__guard **guards; /* of each entry of methodConfig; NULL: it has none */
+    const char *hash_header; /* whose values choose a server (ring_hash); NULL: none */
 } tern__config;
 
 /* What holds for one call: its own options, its channel's, and its method's config. */

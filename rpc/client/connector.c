@@ -33,6 +33,12 @@ static tern__connector *connector_new(tern__subchannel *sc)
     return c;
 }
 
+void tern__connector_stop(tern__connector *c)
+{
+    if (c)
+        tern_context_cancel(&c->context);
+}
+
 void tern__connector_free(tern__connector *c)
 {
     if (!c)
@@ -48,14 +54,14 @@ void tern__connector_free(tern__connector *c)
     free(c);
 }
 
-/* Takes out who has an answer now: everybody with a connection, else those that do not insist. */
-static void take_answered(tern__connector *c, bool connected, tern__list *ret)
+/* Takes out who has an answer now: everybody, or, of a failure, those that do not insist. */
+static void take_answered(tern__connector *c, bool failure, tern__list *ret)
 {
     tern__list_init(ret);
     for (tern__list *n = c->waiting.next, *next; n != &c->waiting; n = next) {
         tern__connect_op *op = TERN__CONTAINER(n, tern__connect_op, node);
         next = n->next;
-        if (!connected && op->wait_for_ready)
+        if (failure && op->wait_for_ready)
             continue;
         op->answered = true;
         tern__list_remove(n);
@@ -76,7 +82,7 @@ static void answer(tern__connector *c, tern__transport *t, const tern_status *wh
 {
     tern__list answered, *node;
     pthread_mutex_lock(&c->lock);
-    take_answered(c, t != NULL, &answered);
+    take_answered(c, why->code != TERN_OK, &answered);
     pthread_mutex_unlock(&c->lock);
     while ((node = pop(c, &answered))) {
         tern__connect_op *op = TERN__CONTAINER(node, tern__connect_op, node);
@@ -187,6 +193,16 @@ bool tern__connector_carry_on(tern__subchannel *sc)
     c->wanted |= good;
     pthread_mutex_unlock(&c->lock);
     return good;
+}
+
+void tern__connector_let_go(tern__subchannel *sc)
+{
+    const tern_status anew = { .code = TERN_OK };
+    pthread_mutex_lock(&sc->lock);
+    tern__connector *c = sc->connector;
+    pthread_mutex_unlock(&sc->lock);
+    if (c)
+        answer(c, NULL, &anew);
 }
 
 bool tern__connector_cancel(tern__subchannel *sc, tern__connect_op *op)

@@ -26,5 +26,7 @@ tern__endpoint *tern__endpoint_new(tern__cluster *c, const tern__address *a, con
 /* It is on the list no more: connects no more, drops the list's reference. Waits for its connector;
  * without a lock. */
 void tern__endpoint_retire(tern__endpoint *ep);
+/* For what is left to count of those that go. With the cluster's lock held. */
+void tern__cluster_count_gone(tern__cluster *c, tern__endpoint *const *gone, uint32_t n);
 
 #endif

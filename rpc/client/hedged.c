@@ -8,6 +8,7 @@
 
 #include "base/time.h"
 #include "client/drive.h"
+#include "client/reactor.h"
 #include "io/clock.h"
 
 void tern__hedged_init(tern__hedged *hd, tern__call *c, void (*ring)(void *ctx), void *ctx)
@@ -144,7 +145,7 @@ static void open_stream(tern__hedge_attempt *a, tern__transport *t)
     a->s.wake = on_stream;
     a->s.wake_at_headers = true;
     pthread_mutex_lock(&t->lock);
-    t->n_async++;
+    tern__reactor_begin(t);
     tern__drive_start(t, &a->s, &a->request);
     pthread_mutex_unlock(&t->lock);
 }
@@ -312,6 +313,8 @@ static void look_at_connection(tern__hedge_attempt *a)
     a->connect.transport = NULL;
     if (t)
         open_stream(a, t);
+    else if (a->connect.status.code == TERN_OK)
+        connect_attempt(a); /* connections come from elsewhere now */
     else
         fail_connect(a, a->connect.status.code, &a->connect.status);
 }

@@ -8,29 +8,43 @@
 #include "client/cluster.h"
 #include "io/clock.h"
 
+/* NULL: the channel's subchannel. */
+static tern__cluster *cluster_of(tern_channel *ch)
+{
+    tern__cluster *c = atomic_load_explicit(&ch->cluster, memory_order_acquire);
+    return c && !atomic_load_explicit(&c->asleep, memory_order_acquire) ? c : NULL;
+}
+
 tern_code tern__pick_get(tern_channel *ch, const tern__connect_wait *wait, tern__transport **ret,
                          tern_status *reterr)
 {
-    return ch->cluster ? tern__cluster_get(ch->cluster, wait, ret, reterr)
-                       : tern__subchannel_get(&ch->sub, wait, ret, reterr);
+    *ret = NULL;
+    for (;;) { /* again for each change of the policy that the call has met */
+        tern__cluster *c = cluster_of(ch);
+        tern_code code = c ? tern__cluster_get(c, wait, ret, reterr)
+                           : tern__subchannel_get(&ch->sub, wait, ret, reterr);
+        if (code != TERN_OK || *ret)
+            return code;
+    }
 }
 
 tern_code tern__pick_look(tern_channel *ch, const tern__call_terms *terms, tern__transport **ret,
                           tern_status *reterr)
 {
-    return ch->cluster ? tern__cluster_look(ch->cluster, terms->key, terms->wait_for_ready, ret,
-                                            reterr)
-                       : tern__subchannel_look(&ch->sub, terms->wait_for_ready, ret, reterr);
+    tern__cluster *c = cluster_of(ch);
+    return c ? tern__cluster_look(c, terms->key, terms->wait_for_ready, ret, reterr)
+             : tern__subchannel_look(&ch->sub, terms->wait_for_ready, ret, reterr);
 }
 
 int tern__pick_wait(tern_channel *ch, tern__connect_op *op)
 {
-    return ch->cluster ? tern__cluster_wait(ch->cluster, op) : tern__connector_wait(&ch->sub, op);
+    op->cluster = cluster_of(ch);
+    return op->cluster ? tern__cluster_wait(op->cluster, op) : tern__connector_wait(&ch->sub, op);
 }
 
 bool tern__pick_cancel(tern_channel *ch, tern__connect_op *op)
 {
-    return ch->cluster ? tern__cluster_cancel(ch->cluster, op)
+    return op->cluster ? tern__cluster_cancel(op->cluster, op)
                        : tern__connector_cancel(&ch->sub, op);
 }
 
@@ -87,6 +101,5 @@ void tern__pick_drop(tern_channel *ch, tern__transport *t)
 {
     if (t->owner)
         tern__cluster_drop(t);
-    else
-        tern__subchannel_drop(&ch->sub, t);
+    tern__subchannel_drop(&ch->sub, t); /* which may have it from the cluster */
 }

@@ -139,6 +139,20 @@ void tern__reactor_retire(tern__transport *t)
         tern__transport_unref(t);
 }
 
+void tern__reactor_begin(tern__transport *t)
+{
+    tern_loop *loop = t->loop;
+    t->n_async++;
+    if (!t->retired || !loop)
+        return;
+    pthread_mutex_unlock(&t->lock);
+    pthread_mutex_lock(&loop->lock);
+    pthread_mutex_lock(&t->lock);
+    if (!t->dead && tern__list_empty(&t->bg_node))
+        tern__list_append(&loop->transports, &tern__transport_ref(t)->bg_node);
+    pthread_mutex_unlock(&loop->lock);
+}
+
 /* --- ops -------------------------------------------------------------------------------------- */
 
 static void rouse(tern_loop *loop)

@@ -60,6 +60,10 @@ void tern__reactor_add(tern_loop *loop, tern__transport *t);
 /* It will get no more calls: removes it and drops the reference, at once or when the last of its
  * calls has ended. */
 void tern__reactor_retire(tern__transport *t);
+/* With the transport's lock held: a call with a callback begins on it, which the loop drives. If it
+ * was retired and let go of after the call had got it, it is taken back until the call has ended,
+ * for which the lock is given up and taken again. */
+void tern__reactor_begin(tern__transport *t);
 /* Has the loop look at all connections again: when one of them needs it next has changed. */
 void tern__reactor_wake(tern_loop *loop);
 /* With the transport's lock held: takes the socket back for a caller, when t->bg_armed; watches it

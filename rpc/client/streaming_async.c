@@ -112,7 +112,7 @@ static void open_on(stream_async *a, tern__transport *t)
     };
     st->s.wake = on_stream;
     pthread_mutex_lock(&t->lock);
-    t->n_async++;
+    tern__reactor_begin(t);
     tern__drive_start(t, &st->s, &a->request);
     pthread_mutex_unlock(&t->lock);
 }
@@ -186,6 +186,8 @@ static void look_at_connection(stream_async *a)
         atomic_store(&a->connected, false);
         if (a->connect.transport)
             open_on(a, a->connect.transport);
+        else if (a->connect.status.code == TERN_OK)
+            begin(a); /* connections come from elsewhere now */
         else
             unreachable(a, a->connect.status.code, a->connect.status.message);
         return;

@@ -39,7 +39,7 @@ void tern__subchannel_init(tern__subchannel *sc, const tern__target *target,
                        TERN_LIMIT_RECONNECT_BACKOFF_JITTER);
 }
 
-static void release(tern__transport *t)
+void tern__subchannel_release(tern__transport *t)
 {
     tern__reactor_retire(t);
     tern__transport_unref(t);
@@ -57,7 +57,7 @@ void tern__subchannel_end(tern__subchannel *sc, const char *why)
     for (uint32_t i = 0; i < conns.n; i++) {
         if (why)
             tern__transport_shutdown(conns.at[i], why);
-        release(conns.at[i]);
+        tern__subchannel_release(conns.at[i]);
     }
 }
 
@@ -96,7 +96,7 @@ tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern_
     if (t && more && (sc->connecting || may_connect(sc)))
         t = NULL; /* a further one is worth the wait */
     *ret = t ? tern__transport_ref(t) : NULL;
-    if (!sc->conns.n && sc->failed && !sc->connecting && !wait_for_ready &&
+    if (!sc->conns.n && sc->failed && !sc->left && !sc->connecting && !wait_for_ready &&
         tern__clock_now() < sc->retry_at) {
         *reterr = sc->last_error;
         code = TERN_UNAVAILABLE;
@@ -159,7 +159,7 @@ void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
                                     "keepalive PINGs: keepalive_time_ms is %lld from now on",
                   sc->target.authority, (long long)(time / TERN__NS_PER_MS));
     if (mine)
-        release(t);
+        tern__subchannel_release(t);
 }
 
 /* To channelz. `t`: the new connection; NULL: it failed, or was given up (`why` NULL). */
@@ -202,7 +202,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->connecting = false;
     int64_t now = tern__clock_now();
     if (code == TERN_OK) {
-        out = tern__connections_add(&sc->conns, t);
+        out = sc->left ? t : tern__connections_add(&sc->conns, t);
         sc->failed = false;
         sc->n_connects++;
         sc->n_resumed += t->sock.tls && tern__tls_resumed(t->sock.tls);
@@ -227,10 +227,29 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
             TERN__LOG(TERN_LOG_INFO, "%s; next attempt in %lld ms", why.message,
                       (long long)(pause / TERN__NS_PER_MS));
         if (out)
-            release(out);
+            tern__subchannel_release(out);
         pthread_mutex_lock(&sc->lock);
     }
     return code;
+}
+
+tern__connections tern__subchannel_leave(tern__subchannel *sc)
+{
+    tern__connections conns = sc->conns;
+    sc->left = true;
+    sc->conns.n = 0;
+    set_state(sc);
+    pthread_cond_broadcast(&sc->changed);
+    return conns;
+}
+
+void tern__subchannel_enter(tern__subchannel *sc, tern__transport *t)
+{
+    sc->left = sc->failed = false;
+    tern__backoff_reset(&sc->backoff);
+    if (t)
+        tern__connections_add(&sc->conns, t);
+    set_state(sc);
 }
 
 static tern_code expired(const tern__subchannel *sc, const tern__connect_wait *wait,
@@ -271,13 +290,14 @@ static void wait_changed(tern__subchannel *sc, int64_t until)
 /* The slow path: there is no connection. With the lock held. */
 static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, tern_status *reterr)
 {
-    while (!sc->conns.n) {
+    while (!sc->conns.n && !sc->left) {
         tern_code code = expired(sc, wait, reterr);
         if (code != TERN_OK)
             return code;
         if (sc->connecting || (sc->handed_over && !wait->is_connector)) {
             wait_changed(sc, wait->deadline);
-            if (sc->failed && !sc->connecting && !sc->conns.n && !wait->wait_for_ready) {
+            if (sc->failed && !sc->left && !sc->connecting && !sc->conns.n &&
+                !wait->wait_for_ready) {
                 if (reterr)
                     *reterr = sc->last_error;
                 return TERN_UNAVAILABLE;
@@ -291,7 +311,8 @@ static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, 
             wait_changed(sc, tern__time_min(wait->deadline, sc->retry_at));
         } else {
             code = connect_now(sc, wait, reterr);
-            if (code != TERN_OK && expired(sc, wait, NULL) == TERN_OK && !wait->wait_for_ready)
+            if (code != TERN_OK && !sc->left && expired(sc, wait, NULL) == TERN_OK &&
+                !wait->wait_for_ready)
                 return code;
         }
     }
@@ -323,8 +344,8 @@ static tern_code get_slow_place(tern__subchannel *sc, const tern__connect_wait *
     tern__transport *t = NULL;
     do
         code = get_slow(sc, wait, reterr);
-    while (code == TERN_OK && !(t = get_place(sc, wait)));
-    if (code == TERN_OK)
+    while (code == TERN_OK && !(t = get_place(sc, wait)) && !sc->left);
+    if (code == TERN_OK && t)
         *ret = tern__transport_ref(t);
     return code;
 }

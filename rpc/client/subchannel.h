@@ -39,6 +39,7 @@ typedef struct tern__subchannel {
     bool connecting;
     bool cut_short;           /* the newest attempt ended with its caller's patience */
     bool handed_over;         /* the connector is about to begin anew */
+    bool left;                /* calls get their connections elsewhere */
     bool failed;              /* in backoff until retry_at */
     int64_t retry_at;
     tern__backoff backoff;
@@ -67,7 +68,8 @@ void tern__subchannel_deinit(tern__subchannel *sc);
 void tern__subchannel_end(tern__subchannel *sc, const char *why);
 
 /* A reference to a ready connection; connects if need be. Without wait_for_ready a backoff or a
- * failed attempt is UNAVAILABLE at once. DEADLINE_EXCEEDED and CANCELLED as the words say. */
+ * failed attempt is UNAVAILABLE at once. DEADLINE_EXCEEDED and CANCELLED as the words say. TERN_OK
+ * with *ret as it was: the subchannel has been left. */
 typedef struct tern__connect_wait {
     int64_t deadline; /* ns */
     tern_context *context;
@@ -84,6 +86,16 @@ tern_code tern__subchannel_look(tern__subchannel *sc, bool wait_for_ready, tern_
                                 tern_status *reterr);
 /* When the next attempt to connect may begin; 0: now. ns */
 int64_t tern__subchannel_retry_at(tern__subchannel *sc);
+
+/* Calls get their connections elsewhere from now on: nobody waits here any more, and there is no
+ * connection. With the lock held; those there were are the caller's. tern__connector_let_go() is
+ * due, without a lock. */
+tern__connections tern__subchannel_leave(tern__subchannel *sc);
+/* Back again, as after tern__subchannel_init(), with a connection (NULL: none), a reference that is
+ * taken over. With the lock held. */
+void tern__subchannel_enter(tern__subchannel *sc, tern__transport *t);
+/* Lets go of a connection: calls on it end in peace. Takes the reference over. */
+void tern__subchannel_release(tern__transport *t);
 
 /* Whether there is a connection that takes streams; those that take no more are dropped. */
 bool tern__subchannel_has_usable(tern__subchannel *sc);

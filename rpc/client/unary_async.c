@@ -176,7 +176,7 @@ static void open_stream(unary *u, tern__transport *t)
     tern__waiter_init(&u->s.waiter);
     u->s.wake = on_stream;
     pthread_mutex_lock(&t->lock);
-    t->n_async++;
+    tern__reactor_begin(t);
     tern__drive_start(t, &u->s, &u->request);
     bool done = look_at_stream(u);
     pthread_mutex_unlock(&t->lock);
@@ -198,12 +198,30 @@ static void on_connect(tern__connect_op *op)
     tern__reactor_raise(u->loop, &u->op, &u->connected);
 }
 
+static void get_connection(unary *u)
+{
+    tern__transport *t = NULL;
+    tern_code code = tern__pick_look(u->call.ch, &u->call.terms, &t, &u->call.status);
+    if (code != TERN_OK) {
+        fail_connect(u, code);
+    } else if (t) {
+        open_stream(u, t);
+    } else {
+        u->step = CONNECT;
+        if (tern__pick_wait(u->call.ch, &u->connect))
+            fail_connect(u, tern_status_set(&u->call.status, TERN_RESOURCE_EXHAUSTED,
+                                            "out of memory or threads for a connection"));
+    }
+}
+
 static void step_connect(unary *u)
 {
     if (atomic_load(&u->connected)) {
         atomic_store(&u->connected, false);
         if (u->connect.transport) {
             open_stream(u, u->connect.transport);
+        } else if (u->connect.status.code == TERN_OK) { /* connections come from elsewhere now */
+            get_connection(u);
         } else {
             u->call.status = u->connect.status;
             fail_connect(u, u->call.status.code);
@@ -219,7 +237,6 @@ static void step_connect(unary *u)
 
 static void step_begin(unary *u)
 {
-    tern__transport *t = NULL;
     u->step = BEGIN;
     if (over(u))
         return;
@@ -229,17 +246,7 @@ static void step_begin(unary *u)
         return;
     }
     tern__reactor_set_timer(u->loop, &u->op, u->call.terms.deadline);
-    code = tern__pick_look(u->call.ch, &u->call.terms, &t, &u->call.status);
-    if (code != TERN_OK) {
-        fail_connect(u, code);
-    } else if (t) {
-        open_stream(u, t);
-    } else {
-        u->step = CONNECT;
-        if (tern__pick_wait(u->call.ch, &u->connect))
-            fail_connect(u, tern_status_set(&u->call.status, TERN_RESOURCE_EXHAUSTED,
-                                            "out of memory or threads for a connection"));
-    }
+    get_connection(u);
 }
 
 /* --- several attempts at once ----------------------------------------------------------------- */

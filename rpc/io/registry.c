@@ -34,12 +34,19 @@ void tern__registry_lock(void) { pthread_mutex_lock(&registry.lock); }
 
 void tern__registry_unlock(void) { pthread_mutex_unlock(&registry.lock); }
 
+/* With the lock. A parent that is not listed (any more) is none. */
+static void adopt(tern__entity *e, tern__entity *parent)
+{
+    e->parent = parent && parent->id ? parent : NULL;
+    if (e->parent)
+        tern__list_append(&e->parent->children, &e->sibling);
+}
+
 void tern__registry_add(tern__entity *e, tern__entity_kind kind, tern__entity *parent)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, watch_forks);
     e->kind = kind;
-    e->parent = parent;
     tern__list_init(&e->children);
     tern__list_init(&e->sibling);
     if (e->trace)
@@ -47,8 +54,16 @@ void tern__registry_add(tern__entity *e, tern__entity_kind kind, tern__entity *p
     tern__registry_lock();
     e->id = ++registry.last_id;
     tern__list_append(&registry.kinds[kind], &e->all);
-    if (parent)
-        tern__list_append(&parent->children, &e->sibling);
+    adopt(e, parent);
+    tern__registry_unlock();
+}
+
+void tern__registry_move(tern__entity *e, tern__entity *parent)
+{
+    tern__registry_lock();
+    tern__list_remove(&e->sibling);
+    if (e->id)
+        adopt(e, parent);
     tern__registry_unlock();
 }
 

@@ -59,8 +59,11 @@ typedef struct tern__entity {
     atomic_int state;          /* tern__connectivity, of channels and subchannels */
 } tern__entity;
 
-/* `parent` (NULL: none) is listed; children that outlive it are nobody's. Begins the trace. */
+/* Below `parent`; nobody's if that is NULL or not listed, as are children that outlive it. Begins
+ * the trace. */
 void tern__registry_add(tern__entity *e, tern__entity_kind kind, tern__entity *parent);
+/* Its parent is another one. Nothing if it is not listed. */
+void tern__registry_move(tern__entity *e, tern__entity *parent);
 /* Nothing if it is not listed. What it points to may go when this has returned. */
 void tern__registry_remove(tern__entity *e);
 /* Writes a sentence into its trace. Nothing if it is not listed or has none. */

@@ -99,8 +99,8 @@ typedef struct tern_channel_options {
     uint32_t connections_max;          /* connections to the server, made when all streams that it
                                           permits on the others are taken (A105); 1, at most 10 */
     /* How calls are spread over the addresses of the target: "round_robin", "tern_peak_ewma" or
-     * another policy of docs/load-balancing.md. NULL or "pick_first": all of them go to the first
-     * address that answers. */
+     * another policy of docs/load-balancing.md. "pick_first": all of them go to the first address
+     * that answers. Goes before what a service config says. NULL: as that says, else pick_first. */
     const char *load_balancing;
     uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
     tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
@@ -160,7 +160,9 @@ TERN_API tern_code tern_channel_new(const char *target, const tern_channel_optio
                                     tern_channel **ret, tern_status *reterr);
 
 /* Replaces the channel's service config by JSON text json[0..len); NULL: by none. Calls that have
- * begun go on with the former one. INVALID_ARGUMENT: it is not valid, *reterr (NULL: not wanted)
+ * begun go on with the former one. Another load balancing policy takes the connections over, and no
+ * call fails for it (docs/load-balancing.md); it may take a moment (50 ms) while connections are
+ * being made. INVALID_ARGUMENT: it is not valid, *reterr (NULL: not wanted)
  * says where and why; RESOURCE_EXHAUSTED: out of memory; the former one stays in use then. Breakers
  * whose options do not change keep their state. A file that is watched replaces it in turn when it
  * changes. Any thread. */

@@ -373,7 +373,8 @@ static void the_example_of_a6(void **state)
         assert_int_equal(c.retry.attempts, 4);
         assert_int_equal(decide(&c, TERN_UNAVAILABLE, TERN__FATE_ANSWERED, 0, TERN__TIME_NEVER),
                          STOP);
-        assert_int_equal(tern__throttle_milli(&c.throttle), 6000); /* the last failure counts, too */
+        /* the last failure counts, too */
+        assert_int_equal(tern__throttle_milli(&c.throttle), 6000);
     }
 }
 
