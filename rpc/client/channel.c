@@ -22,13 +22,11 @@
 #include "client/throttles.h"
 #include "io/clock.h"
 #include "io/random.h"
+#include "policy/lb_custom.h"
 #include "policy/service_config.h"
 
 /* The user agent's own part (PROTOCOL-HTTP2.md, "User Agents"). */
 #define USER_AGENT "grpc-c-tern/" TERN_VERSION_STRING
-
-/* What names of load balancing policies consist of. */
-#define POLICY_NAME_CHARS "abcdefghijklmnopqrstuvwxyz_0123456789"
 
 uint32_t tern__channel_keepalive_floor_ms = TERN_LIMIT_KEEPALIVE_MS_MIN;
 
@@ -129,6 +127,7 @@ static void free_strings(tern_channel *ch)
     free(ch->target_text);
     free(ch->authority);
     free(ch->user_agent);
+    tern__service_config_unref(ch->lb_given);
     free(ch->interceptors);
     tern__throttles_give_back(ch->throttle);
     tern_fault_unref(ch->opt.fault);
@@ -238,11 +237,17 @@ static tern_code named_policy(const tern_channel *ch, tern__service_config **ret
     char json[128];
     int n = snprintf(json, sizeof json, "{\"loadBalancingConfig\":[{\"%s\":{}}]}",
                      ch->opt.load_balancing);
-    size_t good = strspn(ch->opt.load_balancing, POLICY_NAME_CHARS);
+    size_t good = strspn(ch->opt.load_balancing, TERN__LB_NAME_CHARS);
     tern_code code = TERN_INVALID_ARGUMENT;
+    tern_status why;
+    why.message[0] = '\0';
     if (n < (int)sizeof json && good == strlen(ch->opt.load_balancing))
-        code = tern__service_config_parse(json, (size_t)n, ret, reterr);
-    return code == TERN_INVALID_ARGUMENT ? no_policy(ch, reterr) : code;
+        code = tern__service_config_parse(json, (size_t)n, ret, &why);
+    if (code == TERN_INVALID_ARGUMENT && tern__lb_custom_find(ch->opt.load_balancing))
+        return tern_status_set(reterr, code, "load_balancing: %s", why.message);
+    if (code == TERN_INVALID_ARGUMENT)
+        return no_policy(ch, reterr);
+    return code ? tern_status_set(reterr, code, "%s", why.message) : TERN_OK;
 }
 
 /* The policy that the program gives. */
@@ -255,9 +260,9 @@ static tern_code balance(tern_channel *ch, tern_status *reterr)
     ch->opt.load_balancing = NULL;
     if (code != TERN_OK)
         return code;
-    ch->lb_given = true;
+    ch->lb_given = config;
+    ch->hash_header = tern__lb_hash_header(config->lb);
     int rv = tern__lb_apply(ch, config);
-    tern__service_config_unref(config);
     return rv ? tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel")
               : TERN_OK;
 }

@@ -30,7 +30,9 @@ struct tern_channel {
     /* Several servers, for as long as there is a policy for them; NULL, or while it sleeps: `sub`
      * has them all (pick_first). Changes with update_lock: cluster_change.h */
     _Atomic(struct tern__cluster *) cluster;
-    bool lb_given; /* by the options: a service config's policy does not count */
+    /* By the options: a service config's policy does not count. A reference; NULL: none. */
+    struct tern__service_config *lb_given;
+    const char *hash_header; /* of that, whose values choose a server; NULL: none */
     tern_interceptor *interceptors; /* our copy, in order */
     uint32_t n_interceptors;
 

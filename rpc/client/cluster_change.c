@@ -8,6 +8,7 @@
 #include "client/channel.h"
 #include "client/endpoint.h"
 #include "io/clock.h"
+#include "policy/lb_custom.h"
 
 /* --- the bridge ------------------------------------------------------------------------------- */
 
@@ -42,9 +43,9 @@ static tern__service_config *take_source(tern__cluster *c, tern__service_config 
 static void tell(tern__cluster *c)
 {
     pthread_mutex_lock(&c->lock);
-    const tern__lb_policy *policy = c->balancer.policy;
+    const char *name = tern__lb_policy_name(&c->balancer);
     pthread_mutex_unlock(&c->lock);
-    tern__registry_tell(c->listed, TERN__SEVERITY_INFO, "load balancing: %s", policy->name);
+    tern__registry_tell(c->listed, TERN__SEVERITY_INFO, "load balancing: %s", name);
 }
 
 static int change(tern__cluster *c, tern__service_config *config)

@@ -94,13 +94,6 @@ void tern__config_free(tern__config *c)
     free(c);
 }
 
-static const char *hash_header(const tern__lb_config *lb)
-{
-    const tern__lb_config *leaf = lb ? tern__lb_leaf(lb) : NULL;
-    bool has = leaf && leaf->kind == TERN__LB_RING_HASH && leaf->ring_hash.request_hash_header[0];
-    return has ? leaf->ring_hash.request_hash_header : NULL;
-}
-
 /* Takes `parsed` over, also when it fails. NULL: out of memory. */
 static tern__config *config_new(tern__service_config *parsed)
 {
@@ -111,7 +104,7 @@ static tern__config *config_new(tern__service_config *parsed)
     }
     c->refs = 1;
     c->parsed = parsed;
-    c->hash_header = hash_header(parsed->lb);
+    c->hash_header = tern__lb_hash_header(parsed->lb);
     uint32_t n = parsed->n_methods;
     bool ok = n == 0 || (c->guards = calloc(n, sizeof *c->guards)) != NULL;
     uint64_t seed = tern__random_seed();
@@ -311,6 +304,8 @@ void tern__call_terms_begin(tern__call_terms *t, tern_channel *ch, const tern_me
                                                        : ch->opt.receive_message_bytes_max,
         .wait_for_ready = opts->wait_for_ready == TERN_CHOICE_YES,
     };
+    if (ch->hash_header)
+        t->key = tern__pick_key(opts->metadata, ch->hash_header);
     if (atomic_load_explicit(&ch->config, memory_order_relaxed))
         apply(t, ch, method, opts);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/time.h"
+#include "policy/lb_custom.h"
 #include "policy/least_request.h"
 #include "policy/peak_ewma.h"
 #include "policy/ring_hash.h"
@@ -20,6 +21,7 @@ static const tern__lb_policy *const policies[] = {
     [TERN__LB_WEIGHTED_ROUND_ROBIN] = &tern__lb_weighted_round_robin_policy,
     [TERN__LB_RING_HASH] = &tern__lb_ring_hash_policy,
     [TERN__LB_PEAK_EWMA] = &tern__lb_peak_ewma_policy,
+    [TERN__LB_CUSTOM] = &tern__lb_custom_policy,
 };
 
 int tern__balancer_init(tern__balancer *b, const tern__lb_config *config)

@@ -57,6 +57,8 @@ static bool same_settings(const tern__lb_config *a, const tern__lb_config *b)
         return same_detection(&a->outlier_detection, &b->outlier_detection);
     case TERN__LB_RANDOM_SUBSETTING:
         return a->random_subsetting.subset_size == b->random_subsetting.subset_size;
+    case TERN__LB_CUSTOM:
+        return a->custom.policy == b->custom.policy && strcmp(a->custom.json, b->custom.json) == 0;
     case TERN__LB_ROUND_ROBIN:
         break; /* it has none */
     }
@@ -69,4 +71,14 @@ bool tern__lb_config_same(const tern__lb_config *a, const tern__lb_config *b)
         if (a->kind != b->kind || !same_settings(a, b))
             return false;
     return !a && !b;
+}
+
+const char *tern__lb_hash_header(const tern__lb_config *c)
+{
+    const tern__lb_config *leaf = c ? tern__lb_leaf(c) : NULL;
+    const char *name = !leaf                             ? NULL
+                       : leaf->kind == TERN__LB_RING_HASH ? leaf->ring_hash.request_hash_header
+                       : leaf->kind == TERN__LB_CUSTOM    ? leaf->custom.hash_header
+                                                          : NULL;
+    return name && *name ? name : NULL;
 }

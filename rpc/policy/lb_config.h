@@ -16,7 +16,8 @@ typedef enum tern__lb_kind {
     TERN__LB_RING_HASH,
     TERN__LB_PEAK_EWMA,
     TERN__LB_OUTLIER_DETECTION,
-    TERN__LB_RANDOM_SUBSETTING
+    TERN__LB_RANDOM_SUBSETTING,
+    TERN__LB_CUSTOM
 } tern__lb_kind;
 
 /* A62. */
@@ -79,6 +80,13 @@ typedef struct tern__lb_random_subsetting {
     const tern__lb_config *child; /* never NULL */
 } tern__lb_random_subsetting;
 
+/* Of the program's own (lb_custom.h). */
+typedef struct tern__lb_custom {
+    const struct tern_balancer_policy *policy;
+    const char *json;        /* its settings */
+    const char *hash_header; /* lower case; "": none */
+} tern__lb_custom;
+
 struct tern__lb_config {
     tern__lb_kind kind;
     union {
@@ -89,8 +97,12 @@ struct tern__lb_config {
         tern__lb_peak_ewma peak_ewma;
         tern__lb_outlier_detection outlier_detection;
         tern__lb_random_subsetting random_subsetting;
+        tern__lb_custom custom;
     };
 };
+
+/* The header by whose values it tells calls apart, in lower case; NULL: none. Of NULL, too. */
+const char *tern__lb_hash_header(const tern__lb_config *c);
 
 /* Whether they ask for the same, down to the last setting. NULL: for nothing. */
 bool tern__lb_config_same(const tern__lb_config *a, const tern__lb_config *b);

@@ -296,6 +296,14 @@ const char *tern__json_string_at(tern__json_reader *r, tern__json *array, size_t
     return json_is_string(v) ? json_string_value(v) : "";
 }
 
+char *tern__json_text(tern__json_reader *r, tern__json *obj)
+{
+    char *text = json_dumps(obj, JSON_COMPACT);
+    if (!text)
+        tern__json_out_of_memory(r);
+    return text;
+}
+
 void tern__json_no_others(tern__json_reader *r, tern__json *obj, const char *const names[])
 {
     char shown[QUOTE_BYTES + 4];

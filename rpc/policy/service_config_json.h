@@ -71,6 +71,8 @@ tern__json *tern__json_element(tern__json_reader *r, tern__json *array, size_t i
 const char *tern__json_string_at(tern__json_reader *r, tern__json *array, size_t index);
 /* The key of an object's only field; NULL: it has another number of fields. */
 const char *tern__json_only_key(tern__json *obj);
+/* What it says, as text without spaces, to be freed; NULL: out of memory, which is a fault. */
+char *tern__json_text(tern__json_reader *r, tern__json *obj);
 /* A fault if the object has a field that is not among the names, whose list ends with NULL. */
 void tern__json_no_others(tern__json_reader *r, tern__json *obj, const char *const names[]);
 

@@ -3,12 +3,14 @@
  * first one whose name is known is taken and read; those before it are skipped whatever they hold,
  * those after it are not looked at. A list without a known name is invalid, as is a known policy
  * with invalid settings. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <tern/limits.h>
 
 #include "base/time.h"
+#include "policy/lb_custom.h"
 #include "policy/service_config_parts.h"
 
 #define S TERN__NS_PER_S
@@ -229,6 +231,73 @@ static const tern__lb_config *read_policy(lb_reader *l, const struct policy *p,
     return ret;
 }
 
+bool tern__lb_is_built_in(const char *name) { return policy_named(name) != NULL; }
+
+/* --- of the program's own --------------------------------------------------------------------- */
+
+/* Where calls are told apart by nothing, the name is "". */
+static const char *custom_header(lb_reader *l, const tern_balancer_policy *p, void *self)
+{
+    const char *name = p->hash_header ? p->hash_header(self) : NULL;
+    char *own = tern__arena_strndup(l->arena, name ? name : "", name ? strlen(name) : 0);
+    if (!own)
+        tern__json_out_of_memory(l->r);
+    return own;
+}
+
+/* It says itself whether it can have these settings. */
+static void try_custom(lb_reader *l, const tern_balancer_policy *p, tern__lb_config *ret)
+{
+    tern_status why;
+    void *self = p->ctx;
+    why.message[0] = '\0';
+    tern_code code = p->create ? p->create(p->ctx, ret->custom.json, &self, &why) : TERN_OK;
+    if (code == TERN_RESOURCE_EXHAUSTED)
+        tern__json_out_of_memory(l->r);
+    else if (code != TERN_OK)
+        tern__json_fault(l->r, NULL, "%.300s", why.message[0] ? why.message : "is refused");
+    if (code != TERN_OK)
+        return;
+    ret->custom.hash_header = custom_header(l, p, self);
+    if (p->destroy)
+        p->destroy(self);
+}
+
+/* `settings` NULL: none. NULL: there was a fault. */
+static const tern__lb_config *read_custom(lb_reader *l, const tern_balancer_policy *p,
+                                          tern__json *settings)
+{
+    tern__lb_config *ret = tern__arena_zalloc(l->arena, sizeof *ret);
+    char *text = settings ? tern__json_text(l->r, settings) : NULL;
+    const char *json = text ? text : "{}";
+    if (ret) {
+        ret->kind = TERN__LB_CUSTOM;
+        ret->custom.policy = p;
+        ret->custom.json = tern__arena_strndup(l->arena, json, strlen(json));
+    }
+    free(text);
+    if (!ret || !ret->custom.json)
+        tern__json_out_of_memory(l->r);
+    if (l->r->code == TERN_OK)
+        try_custom(l, p, ret);
+    return l->r->code == TERN_OK ? ret : NULL;
+}
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+/* Of a policy that is known, by the settings that `entry` has for it. NULL: there was a fault. */
+static const tern__lb_config *read_known(lb_reader *l, tern__json *entry, const char *name)
+{
+    const struct policy *p = policy_named(name);
+    if (!tern__json_has(l->r, entry, name))
+        tern__json_fault(l->r, name, "must be an object");
+    tern__json *settings = tern__json_object_of(l->r, entry, name);
+    (void)tern__json_enter(l->r, name);
+    return !settings ? NULL
+           : p       ? read_policy(l, p, settings)
+                     : read_custom(l, tern__lb_custom_find(name), settings);
+}
+
 /* NULL: there was a fault. */
 static const tern__lb_config *read_list(lb_reader *l, tern__json *list)
 {
@@ -238,13 +307,8 @@ static const tern__lb_config *read_list(lb_reader *l, tern__json *list)
         const char *name = entry ? tern__json_only_key(entry) : NULL;
         if (entry && !name)
             tern__json_fault(l->r, NULL, "must have one policy, no more and no less");
-        const struct policy *p = name ? policy_named(name) : NULL;
-        if (p) {
-            if (!tern__json_has(l->r, entry, name))
-                tern__json_fault(l->r, name, "must be an object");
-            tern__json *settings = tern__json_object_of(l->r, entry, name);
-            (void)tern__json_enter(l->r, name);
-            const tern__lb_config *ret = settings ? read_policy(l, p, settings) : NULL;
+        if (name && (policy_named(name) || tern__lb_custom_find(name))) {
+            const tern__lb_config *ret = read_known(l, entry, name);
             tern__json_leave(l->r, before);
             return ret;
         }
@@ -263,6 +327,8 @@ static const tern__lb_config *read_older(lb_reader *l, tern__json *root)
     for (size_t i = 0; i < N_POLICIES; i++)
         if (strcasecmp(name, policies[i].name) == 0 && policies[i].by_name)
             return read_policy(l, &policies[i], NULL);
+    if (tern__lb_custom_find(name))
+        return read_custom(l, tern__lb_custom_find(name), NULL);
     tern__json_fault(l->r, "loadBalancingPolicy",
                      "is no policy that this client knows and that needs no settings");
     return NULL;

@@ -16,6 +16,8 @@ void tern__service_config_read_methods(tern__service_config *c, tern__json_reade
                                        tern__json *root);
 /* loadBalancingConfig, or the older loadBalancingPolicy, of the root. */
 void tern__service_config_read_lb(tern__service_config *c, tern__json_reader *r, tern__json *root);
+/* Whether a policy of that name comes with the library. */
+bool tern__lb_is_built_in(const char *name);
 /* "tern" of the root, and that of a method config. */
 void tern__service_config_read_tern(tern__service_config *c, tern__json_reader *r,
                                     tern__json *root);

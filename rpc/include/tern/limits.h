@@ -316,6 +316,10 @@
 #ifndef TERN_LIMIT_LB_RING_ENTRIES
 #define TERN_LIMIT_LB_RING_ENTRIES 4096u
 #endif
+/* Load balancing policies that a program registers: RESOURCE_EXHAUSTED. (Tern's own.) */
+#ifndef TERN_LIMIT_LB_POLICIES
+#define TERN_LIMIT_LB_POLICIES 64u
+#endif
 /* Bytes of a load report that comes with an answer (gRFC A51; our own, a report with many named
  * metrics is some hundred bytes long). One that is longer is not looked at. */
 #ifndef TERN_LIMIT_LOAD_REPORT_BYTES

@@ -4,6 +4,7 @@
 #define TERN_TERN_H
 
 #include <tern/async.h>
+#include <tern/balancer.h>
 #include <tern/call.h>
 #include <tern/channel.h>
 #include <tern/channelz.h>
