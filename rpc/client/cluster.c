@@ -9,7 +9,9 @@
 #include "base/time.h"
 #include "client/channel.h"
 #include "client/cluster_change.h"
+#include "client/cluster_health.h"
 #include "client/endpoint.h"
+#include "client/health_watch.h"
 #include "client/proxy.h"
 #include "io/clock.h"
 #include "io/context.h"
@@ -19,7 +21,7 @@
 
 /* All with the lock held. */
 
-static void report(tern__cluster *c, tern__endpoint *ep, tern__lb_state state, int64_t now)
+void tern__cluster_report(tern__cluster *c, tern__endpoint *ep, tern__lb_state state, int64_t now)
 {
     if (ep->index == TERN__LB_NONE)
         return;
@@ -33,15 +35,25 @@ static void report(tern__cluster *c, tern__endpoint *ep, tern__lb_state state, i
 static int64_t connect_to(tern__cluster *c, tern__endpoint *ep, int64_t now)
 {
     ep->connecting = true;
-    report(c, ep, TERN__LB_CONNECTING, now);
+    tern__cluster_report(c, ep, TERN__LB_CONNECTING, now);
     if (tern__connector_wait(&ep->sub, &ep->connect) == 0)
         return TERN__TIME_NEVER;
     ep->connecting = false;
     ep->not_before = tern__time_add(now, tern__ms_to_ns(c->options.backoff_ms));
     tern_status_set(&c->last_error, TERN_UNAVAILABLE,
                     "out of memory or threads for a connection to %s", ep->name);
-    report(c, ep, TERN__LB_TRANSIENT_FAILURE, now);
+    tern__cluster_report(c, ep, TERN__LB_TRANSIENT_FAILURE, now);
     return ep->not_before;
+}
+
+/* Its connection takes no more calls. */
+static void lost(tern__cluster *c, tern__endpoint *ep, int64_t now)
+{
+    tern__health_watch *w = atomic_load(&ep->health);
+    ep->connected = false;
+    tern__cluster_report(c, ep, TERN__LB_IDLE, now);
+    if (w)
+        tern__health_watch_stir(w);
 }
 
 /* Sees to the connection of endpoint i; returns when to do it again. */
@@ -49,13 +61,13 @@ static int64_t look_after(tern__cluster *c, uint32_t i, int64_t now)
 {
     tern__endpoint *ep = c->at[i];
     tern__lb_state state = c->balancer.at[i].state;
-    if (state == TERN__LB_READY && !tern__subchannel_has_usable(&ep->sub))
-        report(c, ep, TERN__LB_IDLE, now);
+    if (ep->connected && !tern__subchannel_has_usable(&ep->sub))
+        lost(c, ep, now);
     if (ep->connecting)
         return TERN__TIME_NEVER;
     if (tern__balancer_wants(&c->balancer, i))
         return connect_to(c, ep, now);
-    if (state != TERN__LB_TRANSIENT_FAILURE)
+    if (state != TERN__LB_TRANSIENT_FAILURE || ep->connected) /* connected: it is not healthy */
         return TERN__TIME_NEVER;
     int64_t at = tern__subchannel_retry_at(&ep->sub);
     if (at < ep->not_before)
@@ -108,7 +120,7 @@ static tern__lb_verdict take(tern__cluster *c, tern__lb_key key, tern__transport
             return v;
         }
         tern__balancer_undo(&c->balancer, i);
-        report(c, ep, TERN__LB_IDLE, r.now);
+        lost(c, ep, r.now);
     }
 }
 
@@ -181,8 +193,9 @@ void tern__cluster_connected(tern__endpoint *ep)
     ep->connecting = false;
     if (!t && ep->index != TERN__LB_NONE)
         c->last_error = ep->connect.status;
-    report(c, ep, t ? TERN__LB_READY : TERN__LB_TRANSIENT_FAILURE, tern__clock_now());
-    if (t)
+    tern__lb_state state = t ? tern__cluster_health_begin(c, ep) : TERN__LB_TRANSIENT_FAILURE;
+    tern__cluster_report(c, ep, state, tern__clock_now());
+    if (state == TERN__LB_READY)
         tern__bridge_leave(c);
     pthread_mutex_unlock(&c->lock);
     tern__transport_unref(t);
@@ -326,9 +339,8 @@ void tern__cluster_drop(tern__transport *t)
     tern__cluster *c = ep->cluster;
     tern__subchannel_drop(&ep->sub, t);
     pthread_mutex_lock(&c->lock);
-    if (ep->index != TERN__LB_NONE && c->balancer.at[ep->index].state == TERN__LB_READY &&
-        !tern__subchannel_has_usable(&ep->sub))
-        report(c, ep, TERN__LB_IDLE, tern__clock_now());
+    if (ep->index != TERN__LB_NONE && ep->connected && !tern__subchannel_has_usable(&ep->sub))
+        lost(c, ep, tern__clock_now());
     pthread_mutex_unlock(&c->lock);
     post(c);
 }
@@ -492,6 +504,7 @@ void tern__cluster_unref(tern__cluster *c)
         return;
     tern__balancer_deinit(&c->balancer);
     tern__service_config_unref(c->source);
+    tern__service_config_unref(c->health);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->end_lock);
     pthread_mutex_destroy(&c->lock);

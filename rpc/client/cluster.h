@@ -49,6 +49,8 @@ struct tern__cluster {
     /* Connections that pick_first had: calls go there until one of the cluster's own is there. */
     tern__connections bridge;
     tern__service_config *source; /* whose policy it has; a reference */
+    tern__service_config *health; /* whose healthCheckConfig holds, a reference; NULL: none */
+    uint32_t health_epoch;        /* raised when that asks about another service */
 
     tern_loop *loop;          /* NULL: there is none that works */
     tern__op op;              /* does what is due */
@@ -88,6 +90,9 @@ void tern__cluster_drop(tern__transport *t);
 
 /* An endpoint's attempt to connect has ended: ep->connect says how. */
 void tern__cluster_connected(struct tern__endpoint *ep);
+/* With the lock: the balancer is told, and who waits. */
+void tern__cluster_report(tern__cluster *c, struct tern__endpoint *ep, tern__lb_state state,
+                          int64_t now);
 /* Something has happened to a connection: what follows is done soon. Under any lock. */
 void tern__cluster_stir(tern__cluster *c);
 

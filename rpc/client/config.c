@@ -16,6 +16,7 @@
 #include "base/time.h"
 #include "client/call.h"
 #include "client/cluster_change.h"
+#include "client/cluster_health.h"
 #include "client/pick.h"
 #include "io/clock.h"
 #include "io/random.h"
@@ -183,6 +184,14 @@ static void set_connections(tern_channel *ch, const tern__service_config *to)
     pthread_mutex_unlock(&ch->sub.lock);
 }
 
+/* A17: of servers that are balanced; pick_first asks nobody. */
+static void set_health(tern_channel *ch, tern__service_config *to)
+{
+    tern__cluster *c = atomic_load(&ch->cluster);
+    if (c)
+        tern__cluster_set_health(c, ch->opt.health_check_disabled ? NULL : to);
+}
+
 /* Swaps; takes `fresh` (NULL: none) over. Its policy comes first: for that there may be no memory,
  * and then (-ENOMEM) all is as it was, `fresh` too. */
 static int set_config(tern_channel *ch, tern__config *fresh)
@@ -203,6 +212,7 @@ static int set_config(tern_channel *ch, tern__config *fresh)
     bool last = old && --old->refs == 0;
     pthread_mutex_unlock(&ch->lock);
     set_connections(ch, fresh ? fresh->parsed : NULL);
+    set_health(ch, fresh ? fresh->parsed : NULL);
     pthread_mutex_unlock(&ch->update_lock);
     if (last)
         tern__config_free(old);

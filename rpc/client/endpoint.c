@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/channel.h"
+#include "client/health_watch.h"
 #include "client/proxy.h"
 
 static tern__endpoint *of(tern__transport_owner *o)
@@ -23,6 +24,7 @@ static void unref(tern__endpoint *ep)
         return;
     tern__cluster *c = ep->cluster;
     tern__subchannel_deinit(&ep->sub);
+    tern__health_watch_free(atomic_load(&ep->health));
     free(ep);
     tern__cluster_unref(c);
 }
@@ -34,7 +36,11 @@ static void release(tern__transport_owner *o)
 
 static void on_end(tern__transport_owner *o)
 {
-    tern__cluster_stir(of(o)->cluster);
+    tern__endpoint *ep = of(o);
+    tern__health_watch *w = atomic_load(&ep->health);
+    if (w)
+        tern__health_watch_stir(w);
+    tern__cluster_stir(ep->cluster);
 }
 
 static void on_connect(tern__connect_op *op)
@@ -91,6 +97,7 @@ tern__endpoint *tern__endpoint_new(tern__cluster *c, const tern__address *a, con
 void tern__endpoint_retire(tern__endpoint *ep)
 {
     tern__registry_remove(&ep->sub.entity);
+    tern__health_watch_stop(atomic_load(&ep->health));
     tern__subchannel_end(&ep->sub, NULL);
     unref(ep);
 }

@@ -13,11 +13,14 @@ typedef struct tern__endpoint {
     tern__subchannel sub;
     char name[TERN__ADDRESS_TEXT_MAX];
     tern__call_counters calls;
+    _Atomic(struct tern__health_watch *) health; /* made when it is needed first, and kept */
 
     /* the cluster's lock */
     uint32_t index; /* in the balancer; TERN__LB_NONE: it is on the list no more */
     tern__connect_op connect;
     bool connecting; /* and `connect` is out */
+    bool connected;  /* it has had a connection since, which may be READY or not healthy */
+    uint32_t connection; /* which one */
     int64_t not_before; /* ns: there was no memory or no thread for an attempt */
 } tern__endpoint;
 

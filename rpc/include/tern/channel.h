@@ -102,6 +102,7 @@ typedef struct tern_channel_options {
      * another policy of docs/load-balancing.md. "pick_first": all of them go to the first address
      * that answers. Goes before what a service config says. NULL: as that says, else pick_first. */
     const char *load_balancing;
+    bool health_check_disabled; /* healthCheckConfig of the service config does not count (A17) */
     uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
     tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
                                have a certificate for the authority's host: the target's, or of

@@ -425,6 +425,10 @@
 #ifndef TERN_LIMIT_REFLECTION_STREAMS
 #define TERN_LIMIT_REFLECTION_STREAMS 16u
 #endif
+/* One answer of a server whose health a channel watches (gRFC A17), bytes: it is a number. */
+#ifndef TERN_LIMIT_HEALTH_RESPONSE_BYTES
+#define TERN_LIMIT_HEALTH_RESPONSE_BYTES 1024u
+#endif
 /* Services with a health status of their own: -ENOSPC from tern_health_set(). */
 #ifndef TERN_LIMIT_HEALTH_SERVICES
 #define TERN_LIMIT_HEALTH_SERVICES 1024u
