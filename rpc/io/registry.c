@@ -61,9 +61,10 @@ void tern__registry_add(tern__entity *e, tern__entity_kind kind, tern__entity *p
 void tern__registry_move(tern__entity *e, tern__entity *parent)
 {
     tern__registry_lock();
-    tern__list_remove(&e->sibling);
-    if (e->id)
+    if (e->id) {
+        tern__list_remove(&e->sibling);
         adopt(e, parent);
+    }
     tern__registry_unlock();
 }
 

@@ -219,6 +219,37 @@ static void test_channel_recovers(void **state)
     tern_channel_free(ch);
 }
 
+/* A config whose policy there is no memory for is refused, and calls go on by the former one. */
+static void test_another_policy(void **state)
+{
+    (void)state;
+    static const char *const changes[][2] = {
+        { "{}", "{\"loadBalancingConfig\":[{\"round_robin\":{}}]}" },
+        { "{\"loadBalancingConfig\":[{\"round_robin\":{}}]}",
+          "{\"loadBalancingConfig\":[{\"ring_hash_experimental\":{}}]}" },
+        { "{\"loadBalancingConfig\":[{\"tern_peak_ewma\":{}}]}", "{}" },
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        tern_channel *ch;
+        tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+        const char *to = changes[i][1];
+        opts.service_config = changes[i][0];
+        assert_int_equal(tern_channel_new(server.target, &opts, &ch, &st), TERN_OK);
+        assert_int_equal(one_call(ch, NULL, NULL), TERN_OK);
+        long n = 0;
+        for (tern_code code = TERN_UNKNOWN; code != TERN_OK; n++) {
+            failmalloc_after(n);
+            code = tern_channel_set_service_config(ch, to, strlen(to), &st);
+            failmalloc_off();
+            if (code != TERN_OK)
+                assert_int_equal(code, TERN_RESOURCE_EXHAUSTED);
+            assert_int_equal(one_call(ch, NULL, NULL), TERN_OK);
+        }
+        assert_in_range(n, 3, 1000);
+        tern_channel_free(ch);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_update),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_channel_recovers),
+        cmocka_unit_test(test_another_policy),
     };
     return cmocka_run_group_tests_name("client/memory", tests, start, end);
 }

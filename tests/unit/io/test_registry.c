@@ -200,6 +200,31 @@ static void test_fork(void **state)
     pthread_barrier_destroy(&done);
 }
 
+/* A socket of another subchannel now; of none, if that is not listed. */
+static void test_moves(void **state)
+{
+    (void)state;
+    tern__entity first, next, unlisted, moved;
+    memset(&first, 0, sizeof first);
+    memset(&next, 0, sizeof next);
+    memset(&unlisted, 0, sizeof unlisted);
+    memset(&moved, 0, sizeof moved);
+    tern__registry_move(&moved, &first); /* not listed itself: nothing */
+    tern__registry_add(&first, TERN__ENTITY_SUBCHANNEL, NULL);
+    tern__registry_add(&next, TERN__ENTITY_SUBCHANNEL, NULL);
+    tern__registry_add(&moved, TERN__ENTITY_SOCKET, &first);
+    tern__registry_move(&moved, &next);
+    assert_null(tern__registry_child(&first, TERN__ENTITY_SOCKET, 0));
+    assert_ptr_equal(tern__registry_child(&next, TERN__ENTITY_SOCKET, 0), &moved);
+    tern__registry_remove(&first); /* it is no child of that any more */
+    assert_ptr_equal(moved.parent, &next);
+    tern__registry_move(&moved, &unlisted);
+    assert_null(moved.parent);
+    assert_null(tern__registry_child(&next, TERN__ENTITY_SOCKET, 0));
+    tern__registry_remove(&moved);
+    tern__registry_remove(&next);
+}
+
 #define WITH(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -207,7 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(test_ids_rise), WITH(test_found_by_kind_and_id), WITH(test_children),
         WITH(test_orphans),  WITH(test_tell),                 WITH(test_read_meanwhile),
-        WITH(test_fork),
+        WITH(test_fork),     WITH(test_moves),
     };
     return cmocka_run_group_tests_name("io/registry", tests, NULL, NULL);
 }
