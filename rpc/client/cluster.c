@@ -46,20 +46,41 @@ static int64_t connect_to(tern__cluster *c, tern__endpoint *ep, int64_t now)
     return ep->not_before;
 }
 
-/* Its connection takes no more calls. */
-static void lost(tern__cluster *c, tern__endpoint *ep, int64_t now)
+/* Has no connection that takes calls. */
+static void unwatched(tern__endpoint *ep)
 {
     tern__health_watch *w = atomic_load(&ep->health);
     ep->connected = false;
-    tern__cluster_report(c, ep, TERN__LB_IDLE, now);
     if (w)
         tern__health_watch_stir(w);
+}
+
+/* Its connection takes no more calls. */
+static void lost(tern__cluster *c, tern__endpoint *ep, int64_t now)
+{
+    unwatched(ep);
+    tern__cluster_report(c, ep, TERN__LB_IDLE, now);
+}
+
+/* A server that is no part of the subset any more needs no connection; calls on it end in peace. */
+static void disconnect(tern__cluster *c, tern__endpoint *ep, int64_t now)
+{
+    pthread_mutex_lock(&ep->sub.lock);
+    tern__connections conns = tern__subchannel_leave(&ep->sub);
+    tern__subchannel_enter(&ep->sub, NULL);
+    pthread_mutex_unlock(&ep->sub.lock);
+    while (conns.n)
+        tern__subchannel_release(conns.at[--conns.n]);
+    unwatched(ep);
+    tern__balancer_report(&c->balancer, ep->index, TERN__LB_IDLE, now);
 }
 
 /* Sees to the connection of endpoint i; returns when to do it again. */
 static int64_t look_after(tern__cluster *c, uint32_t i, int64_t now)
 {
     tern__endpoint *ep = c->at[i];
+    if (c->balancer.at[i].left_out && ep->connected)
+        disconnect(c, ep, now);
     tern__lb_state state = c->balancer.at[i].state;
     if (ep->connected && !tern__subchannel_has_usable(&ep->sub))
         lost(c, ep, now);

@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "client/channel.h"
 #include "client/cluster.h"
+#include "client/endpoint.h"
 #include "support/probe.h"
 
 #define SERVERS 3u
@@ -22,6 +23,9 @@
 #define LB(text) "{\"loadBalancingConfig\":[{" text "}]}"
 #define PICK_FIRST LB("\"pick_first\":{}")
 #define ROUND_ROBIN LB("\"round_robin\":{}")
+#define SUBSET                                                                \
+    LB("\"random_subsetting_experimental\":{\"subsetSize\":2,\"childPolicy\":" \
+       "[{\"round_robin\":{}}]}")
 #define RING(header) LB("\"ring_hash_experimental\":{\"requestHashHeader\":\"" header "\"}")
 
 static const char *const clusters[] = {
@@ -34,8 +38,6 @@ static const char *const clusters[] = {
     LB("\"ring_hash_experimental\":{}"),
     LB("\"ring_hash_experimental\":{\"minRingSize\":16,\"maxRingSize\":16}"),
     LB("\"outlier_detection_experimental\":{\"childPolicy\":[{\"tern_peak_ewma\":{}}]}"),
-    LB("\"random_subsetting_experimental\":{\"subsetSize\":2,\"childPolicy\":"
-       "[{\"round_robin\":{}}]}"),
 };
 #define N_CLUSTERS (sizeof clusters / sizeof *clusters)
 
@@ -154,12 +156,47 @@ static void test_within_the_cluster(void **state)
         calls(20);
         nothing_in_flight();
     }
-    assert_int_equal(n_called(), 2); /* the last one has a subset */
     set(ROUND_ROBIN);
     calls(3 * SERVERS);
     for (unsigned i = 0; i < SERVERS; i++)
         assert_int_equal(atomic_load(&servers[i].calls), 3);
     assert_int_equal(connects(), before);
+}
+
+static unsigned n_connected(void)
+{
+    unsigned n = 0;
+    tern__cluster *c = ch->cluster;
+    pthread_mutex_lock(&c->lock);
+    for (uint32_t i = 0; i < c->balancer.n; i++) {
+        pthread_mutex_lock(&c->at[i]->sub.lock);
+        n += c->at[i]->sub.conns.n;
+        pthread_mutex_unlock(&c->at[i]->sub.lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+/* A subset of those that are connected: calls go on, and who is no part of it is let go of. */
+static void test_subset(void **state)
+{
+    (void)state;
+    ch = channel_with(target, ROUND_ROBIN);
+    reach_all();
+    for (unsigned i = 0; i < 3; i++) {
+        set(SUBSET);
+        calls(20);
+        assert_int_equal(n_called(), 2);
+        for (int64_t until = probe_now_ms() + PATIENCE_MS; n_connected() != 2;) {
+            assert_true(probe_now_ms() < until);
+            probe_sleep_ms(1);
+        }
+        calls(20);
+        set(ROUND_ROBIN);
+        reach_all();
+        assert_int_equal(n_connected(), SERVERS);
+    }
+    nothing_in_flight();
 }
 
 /* The same config again begins nothing anew: the turn goes on. */
@@ -522,7 +559,9 @@ static void test_under_load(void **state)
     for (unsigned i = 0; i < CALLERS; i++)
         on_next(NULL, NULL, NULL, 0);
     for (unsigned i = 0; i < 120; i++) {
-        set(i % 3 == 2 ? PICK_FIRST : clusters[i % N_CLUSTERS]);
+        set(i % 3 == 2    ? PICK_FIRST
+            : i % 10 == 0 ? SUBSET
+                          : clusters[i % N_CLUSTERS]);
         probe_sleep_ms(i % 7);
     }
     set(ROUND_ROBIN);
@@ -540,6 +579,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_within_the_cluster, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_subset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_from_pick_first_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
