@@ -160,6 +160,14 @@ static tern__connector *connector_of(tern__subchannel *sc)
     return c;
 }
 
+static bool is_left(tern__subchannel *sc)
+{
+    pthread_mutex_lock(&sc->lock);
+    bool left = sc->left;
+    pthread_mutex_unlock(&sc->lock);
+    return left;
+}
+
 /* With the lock held. */
 static int wake(tern__connector *c)
 {
@@ -180,6 +188,8 @@ int tern__connector_wait(tern__subchannel *sc, tern__connect_op *op)
     if (rv)
         tern__list_remove(&op->node);
     pthread_mutex_unlock(&c->lock);
+    if (rv == 0 && is_left(sc)) /* in between: those who waited have been told before */
+        tern__connector_let_go(sc);
     return rv;
 }
 

@@ -172,6 +172,33 @@ static void tell_outcome(tern__subchannel *sc, const tern__transport *t, const c
         tern__registry_tell(&sc->entity, TERN__SEVERITY_WARNING, "%s", why);
 }
 
+/* An attempt to connect: it ends with its caller's context, or when the subchannel is left. */
+typedef struct attempt {
+    tern__context_listener link;
+    tern_context context;
+} attempt;
+
+static void on_caller_cancel(tern__context_listener *self)
+{
+    tern_context_cancel(&TERN__CONTAINER(self, attempt, link)->context);
+}
+
+static void attempt_begin(attempt *a, tern_context *caller)
+{
+    tern__context_init(&a->context, caller ? caller->deadline : TERN__TIME_NEVER);
+    tern__list_init(&a->link.node);
+    a->link.on_cancel = on_caller_cancel;
+    if (caller && !tern__context_listen(caller, &a->link))
+        tern_context_cancel(&a->context);
+}
+
+static void attempt_end(attempt *a, tern_context *caller)
+{
+    if (caller)
+        tern__context_unlisten(caller, &a->link);
+    tern__context_deinit(&a->context);
+}
+
 /* Connects, with the lock released meanwhile. */
 static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wait,
                              tern_status *reterr)
@@ -185,9 +212,16 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     set_state(sc);
     const tern__upkeep_options upkeep = sc->upkeep;
     uint64_t random = sc->shuffle ? tern__rng_next(&sc->rng) : 0;
+    attempt a;
+    pthread_mutex_unlock(&sc->lock);
+    attempt_begin(&a, wait->context); /* a context's lock comes before the subchannel's */
+    pthread_mutex_lock(&sc->lock);
+    sc->attempt = &a.context;
+    if (sc->left)
+        tern_context_cancel(&a.context);
     pthread_mutex_unlock(&sc->lock);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
-    const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), wait->context,
+    const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), &a.context,
                                           sc->queue_max, &upkeep };
     const tern__destination to = { &sc->target, &sc->dial,   sc->proxy,
                                    sc->stagger, sc->shuffle, random };
@@ -199,6 +233,10 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         tern__reactor_add(sc->loop, t);
     }
     pthread_mutex_lock(&sc->lock);
+    sc->attempt = NULL;
+    pthread_mutex_unlock(&sc->lock);
+    attempt_end(&a, wait->context);
+    pthread_mutex_lock(&sc->lock);
     sc->connecting = false;
     int64_t now = tern__clock_now();
     if (code == TERN_OK) {
@@ -207,14 +245,14 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         sc->n_connects++;
         sc->n_resumed += t->sock.tls && tern__tls_resumed(t->sock.tls);
         tern__backoff_reset(&sc->backoff);
-    } else if (tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
+    } else if (!sc->left && tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
         sc->failed = true;
         sc->retry_at = tern__time_add(now, tern__backoff_next(&sc->backoff, &sc->rng));
         sc->last_error = why;
         sc->last_error.code = TERN_UNAVAILABLE;
         pause = sc->retry_at - now;
     } else {
-        sc->cut_short = true;
+        sc->cut_short = !sc->left;
     }
     set_state(sc);
     tell_outcome(sc, t, pause ? why.message : NULL);
@@ -238,6 +276,8 @@ tern__connections tern__subchannel_leave(tern__subchannel *sc)
     tern__connections conns = sc->conns;
     sc->left = true;
     sc->conns.n = 0;
+    if (sc->attempt)
+        tern_context_cancel(sc->attempt);
     set_state(sc);
     pthread_cond_broadcast(&sc->changed);
     return conns;

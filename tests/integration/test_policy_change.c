@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -454,6 +457,46 @@ static void test_who_waits_hedged(void **state)
     all_wait(to_and_fro, 4);
 }
 
+/* The first server takes connections and says nothing, for as long as connecting may take (20 s):
+ * who waits for it does not wait any longer. */
+static void test_who_waits_for_a_deaf_server(void **state)
+{
+    (void)state;
+    waiter blocking[CALLERS];
+    answers a = { .done = 0 };
+    tern_call_options opts = patient();
+    char to[128];
+    struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof sin;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof sin), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+    snprintf(to, sizeof to, "ipv4:127.0.0.1:%u,127.0.0.1:%u", ntohs(sin.sin_port),
+             servers[1].port);
+    ch = channel_with(to, PICK_FIRST);
+    for (unsigned i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&blocking[i].thread, NULL, wait_blocking, &blocking[i]), 0);
+    for (unsigned i = 0; i < CALLERS; i++)
+        assert_int_equal(tern_call_unary_start(ch, &tests_v1_probe.methods[0], &opts, "", 0,
+                                               on_done, &a, &st),
+                         TERN_OK);
+    probe_sleep_ms(100);
+    assert_int_equal(atomic_load(&a.done), 0);
+    set(ROUND_ROBIN);
+    assert_true(probe_wait(&a.done, CALLERS));
+    assert_int_equal(atomic_load(&a.good), CALLERS);
+    for (unsigned i = 0; i < CALLERS; i++) {
+        pthread_join(blocking[i].thread, NULL);
+        assert_int_equal(blocking[i].code, TERN_OK);
+    }
+    nothing_in_flight();
+    set(PICK_FIRST); /* with the connection that there is; nobody asks the deaf one */
+    calls(5);
+    close(fd);
+}
+
 /* --- calls under way -------------------------------------------------------------------------- */
 
 static void *sleeper(void *arg)
@@ -589,6 +632,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_by_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_waits_hedged, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_waits_for_a_deaf_server, setup, teardown),
         cmocka_unit_test_setup_teardown(test_calls_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(test_under_load, setup, teardown),
     };
