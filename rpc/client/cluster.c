@@ -422,9 +422,11 @@ static uint32_t put_in_place(tern__cluster *c, const new_list *list, tern__endpo
 
 void tern__cluster_count_gone(tern__cluster *c, tern__endpoint *const *gone, uint32_t n)
 {
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++) { /* a connector may be at work */
+        pthread_mutex_lock(&gone[i]->sub.lock);
         c->n_connects += gone[i]->sub.n_connects;
         c->n_resumed += gone[i]->sub.n_resumed;
+        pthread_mutex_unlock(&gone[i]->sub.lock);
     }
 }
 
