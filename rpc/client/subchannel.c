@@ -183,17 +183,26 @@ static void on_caller_cancel(tern__context_listener *self)
     tern_context_cancel(&TERN__CONTAINER(self, attempt, link)->context);
 }
 
-static void attempt_begin(attempt *a, tern_context *caller)
+/* Both without the lock: a context's comes before it. */
+static void attempt_begin(tern__subchannel *sc, attempt *a, tern_context *caller)
 {
     tern__context_init(&a->context, caller ? caller->deadline : TERN__TIME_NEVER);
     tern__list_init(&a->link.node);
     a->link.on_cancel = on_caller_cancel;
     if (caller && !tern__context_listen(caller, &a->link))
         tern_context_cancel(&a->context);
+    pthread_mutex_lock(&sc->lock);
+    sc->attempt = &a->context;
+    if (sc->left)
+        tern_context_cancel(&a->context);
+    pthread_mutex_unlock(&sc->lock);
 }
 
-static void attempt_end(attempt *a, tern_context *caller)
+static void attempt_end(tern__subchannel *sc, attempt *a, tern_context *caller)
 {
+    pthread_mutex_lock(&sc->lock);
+    sc->attempt = NULL;
+    pthread_mutex_unlock(&sc->lock);
     if (caller)
         tern__context_unlisten(caller, &a->link);
     tern__context_deinit(&a->context);
@@ -211,20 +220,16 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->handed_over &= !wait->is_connector;
     set_state(sc);
     const tern__upkeep_options upkeep = sc->upkeep;
-    uint64_t random = sc->shuffle ? tern__rng_next(&sc->rng) : 0;
+    bool shuffle = sc->shuffle;
+    uint64_t random = shuffle ? tern__rng_next(&sc->rng) : 0;
     attempt a;
     pthread_mutex_unlock(&sc->lock);
-    attempt_begin(&a, wait->context); /* a context's lock comes before the subchannel's */
-    pthread_mutex_lock(&sc->lock);
-    sc->attempt = &a.context;
-    if (sc->left)
-        tern_context_cancel(&a.context);
-    pthread_mutex_unlock(&sc->lock);
+    attempt_begin(sc, &a, wait->context);
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
     const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), &a.context,
                                           sc->queue_max, &upkeep };
-    const tern__destination to = { &sc->target, &sc->dial,   sc->proxy,
-                                   sc->stagger, sc->shuffle, random };
+    const tern__destination to = { &sc->target, &sc->dial, sc->proxy,
+                                   sc->stagger, shuffle,   random };
     tern_code code = tern__connect(&to, &bounds, &t, &why);
     if (code == TERN_OK) {
         tern__transport_list(t, &sc->entity);
@@ -232,10 +237,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
             tern__transport_own(t, sc->owner);
         tern__reactor_add(sc->loop, t);
     }
-    pthread_mutex_lock(&sc->lock);
-    sc->attempt = NULL;
-    pthread_mutex_unlock(&sc->lock);
-    attempt_end(&a, wait->context);
+    attempt_end(sc, &a, wait->context);
     pthread_mutex_lock(&sc->lock);
     sc->connecting = false;
     int64_t now = tern__clock_now();
