@@ -41,7 +41,7 @@ struct tern_server_call {
     struct tern__conn *conn;   /* (loop) NULL when the stream is gone */
     struct tern__loop *loop;
     tern__list node;           /* (loop) in ready, or unarmed */
-    tern__list conn_node;      /* (loop) in the connection's calls */
+    tern__list conn_node;      /* (loop) in the connection's calls, or its abandoned ones */
     tern__heap_node timer;     /* (loop) deadline */
     tern__list pool_node;      /* among the calls that wait for a thread */
     bool queued;               /* (loop) in ready */
@@ -54,6 +54,7 @@ struct tern_server_call {
     tern_code fault_code;
     int64_t fault_until;       /* (loop) ns */
     uint8_t gated;             /* (loop) see overload.h; 0: the gate does not know it */
+    struct tern__conn *gate_conn; /* (loop) where it counts as gated; NULL: it is gone */
     tern__gate_item gate;      /* with the gate's lock, once it knows the call */
     struct tern_server_call *next_done; /* in the loop's stack of completed calls */
     struct tern__server_stream *stream; /* NULL: unary, or not dispatched yet */

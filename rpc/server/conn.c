@@ -111,6 +111,8 @@ static void call_detach(tern_server_call *call)
         if (!call->queued)
             tern__list_remove(&call->node);
         tern__heap_remove(&call->loop->deadlines, &call->timer);
+        if (call->gated)
+            tern__overload_abandon(call);
     } else {
         tern__call_free(call);
     }
@@ -304,6 +306,7 @@ tern__conn *tern__conn_new(tern__loop *loop, const tern__accepted *a)
     c->loop = loop;
     c->sock.fd = a->fd;
     tern__list_init(&c->calls);
+    tern__list_init(&c->abandoned);
     tern__list_init(&c->dirty_node);
     tern__address_text(&a->peer, c->peer);
     tern__lifetime_watch_socket(c);
@@ -342,6 +345,7 @@ void tern__conn_free(tern__conn *c)
     tern__loop *l = c->loop;
     tern__registry_remove(&c->entity);
     drop_calls(c);
+    tern__overload_forget(c);
     tern__heap_remove(&l->timers, &c->timer);
     tern__list_remove(&c->node);
     tern__list_remove(&c->dirty_node);

@@ -25,7 +25,9 @@ typedef struct tern__conn {
     tern__list dirty_node; /* in the loop's list of connections with something to write */
     tern__list calls;
     uint32_t n_calls;
-    uint32_t n_gated;      /* of them: run or wait, as far as the gate counts (overload.h) */
+    uint32_t n_gated;      /* run or wait, as far as the gate counts (overload.h); of calls, and all
+                              of abandoned */
+    tern__list abandoned;  /* gated calls whose handlers run on, without a stream */
     tern__heap_node timer; /* see lifetime.h */
     tern__lifetime lifetime;
     bool encodings_told;   /* an answer has said what this server accepts */

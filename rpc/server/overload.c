@@ -185,7 +185,8 @@ bool tern__overload_pass(tern__loop *l, tern_server_call *call)
     tell(l, change);
     if (v == TERN__GATE_RUN || v == TERN__GATE_WAIT) {
         call->gated = v == TERN__GATE_RUN ? TERN__GATED_IN : TERN__GATED_WAITS;
-        call->conn->n_gated++;
+        call->gate_conn = call->conn;
+        call->gate_conn->n_gated++;
     }
     if (v == TERN__GATE_WAIT)
         arm(call, now);
@@ -199,8 +200,24 @@ bool tern__overload_pass(tern__loop *l, tern_server_call *call)
 static void out(tern_server_call *call)
 {
     call->gated = TERN__GATED_NOT;
-    if (call->conn)
-        call->conn->n_gated--;
+    if (!call->gate_conn)
+        return;
+    call->gate_conn->n_gated--;
+    call->gate_conn = NULL;
+    if (!call->conn)
+        tern__list_remove(&call->conn_node);
+}
+
+void tern__overload_abandon(tern_server_call *call)
+{
+    tern__list_append(&call->gate_conn->abandoned, &call->conn_node);
+}
+
+void tern__overload_forget(tern__conn *c)
+{
+    tern__list *node;
+    while ((node = tern__list_pop(&c->abandoned)))
+        TERN__CONTAINER(node, tern_server_call, conn_node)->gate_conn = NULL;
 }
 
 void tern__overload_take(tern__loop *l)

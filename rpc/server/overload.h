@@ -55,6 +55,11 @@ void tern__overload_take(struct tern__loop *l);
 void tern__overload_end(tern_server_call *call);
 /* A gated call goes before its handler ran. */
 void tern__overload_gone(tern_server_call *call);
+/* The stream of a gated call whose handler runs is gone: it counts for its connection all the same,
+ * until its handler has ended or the connection goes, too (a client that resets its calls must not
+ * get more handlers by it). */
+void tern__overload_abandon(tern_server_call *call);
+void tern__overload_forget(struct tern__conn *c);
 /* The timer of a waiting call has fired: its deadline, or the longest wait, has passed. */
 void tern__overload_expired(tern_server_call *call);
 

@@ -242,6 +242,30 @@ static void limit_of_a_connection(void **state)
     stop();
 }
 
+/* A handler counts for its connection as long as it runs: resetting its stream makes no room for
+ * another one, and the room comes back when it ends. */
+static void cancelled_calls_give_their_place_back(void **state)
+{
+    (void)state;
+    tern_server_options o = two_loops();
+    o.handlers_per_connection_max = 1;
+    serve(&o);
+    for (unsigned i = 0; i < 6; i += 2) {
+        hold_one(&a, &s[i]);
+        assert_true(probe_wait(&ran, i / 2 + 1));
+        h2peer_reset(&a, &s[i], 8);
+        hold_one(&a, &s[i + 1]);
+        expect(&a, &s[i + 1], TERN_UNAVAILABLE, "(handlers_per_connection_max: 1)");
+        assert_true(let_go(TERN_OK));
+    }
+    hold_one(&a, &s[6]);
+    assert_true(probe_wait(&ran, 4));
+    h2peer_close(&a); /* it runs longer than its connection lives */
+    hold_one(&b, &s[7]);
+    assert_true(probe_wait(&ran, 5));
+    stop();
+}
+
 static void limit_of_a_method(void **state)
 {
     (void)state;
@@ -636,6 +660,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limit_of_the_server),
         cmocka_unit_test(limit_of_a_connection),
+        cmocka_unit_test(cancelled_calls_give_their_place_back),
         cmocka_unit_test(limit_of_a_method),
         cmocka_unit_test(limit_of_a_service),
         cmocka_unit_test(streams_count),
