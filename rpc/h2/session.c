@@ -67,6 +67,15 @@ static void mem_free(void *ptr, void *user)
     /* else it is lost: better than freed twice */
 }
 
+/* A list that is larger than this once packed nghttp2 drops without a word, and its stream never
+ * ends. What the layer above has let pass must fit: metadata, and what does not count as such (a
+ * status with its message, path, authority, a token), however low the limit of metadata is. */
+static size_t packed_max(const tern__h2 *h2)
+{
+    size_t max = h2->header_list_bytes_max;
+    return 4 * (max > TERN_LIMIT_HEADER_LIST_BYTES ? max : TERN_LIMIT_HEADER_LIST_BYTES);
+}
+
 static nghttp2_option *make_option(const tern__h2 *h2)
 {
     nghttp2_option *o;
@@ -75,7 +84,7 @@ static nghttp2_option *make_option(const tern__h2 *h2)
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, TERN_LIMIT_OUTBOUND_ACKS);
-    nghttp2_option_set_max_send_header_block_length(o, 4u * h2->header_list_bytes_max);
+    nghttp2_option_set_max_send_header_block_length(o, packed_max(h2));
     return o;
 }
 

@@ -31,11 +31,23 @@ static const char *text_of(size_t len)
     return text;
 }
 
+/* Characters of two bytes, each of which percent-encoding makes three of. */
+static const char *wide_text(size_t n)
+{
+    static char text[TERN_STATUS_MESSAGE_MAX];
+    for (size_t i = 0; i < n; i++)
+        memcpy(text + 2 * i, "\xc3\xbc", 2);
+    text[2 * n] = '\0';
+    return text;
+}
+
 static tern_code on_echo(void *self, tern_server_call *call, const Tests__V1__EchoRequest *req,
                          Tests__V1__EchoResponse *res)
 {
     (void)self;
     res->text = req->text;
+    if (strcmp(req->text, "fail") == 0)
+        return tern_server_call_fail(call, TERN_ABORTED, "%s", wide_text(500));
     if (answer_bytes)
         tern_metadata_add(tern_server_call_trailing_metadata(call), "x", text_of(answer_bytes));
     return TERN_OK;
@@ -124,6 +136,19 @@ static void less_metadata(void **state)
     assert_int_equal(call(&client_less, 1, 1), TERN_OK); /* the connection has survived */
     part(&server_less);
     part(&client_less);
+}
+
+/* The limit is of metadata: a status gets through whatever it is. */
+static void long_status_and_little_metadata(void **state)
+{
+    (void)state;
+    pair p = join(640, 0);
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.timeout_ms = PATIENCE_MS;
+    assert_int_equal(probe_echo(p.ch, &opts, "x", &st), TERN_OK);
+    assert_int_equal(probe_echo(p.ch, &opts, "fail", &st), TERN_ABORTED);
+    assert_string_equal(st.message, wide_text(500));
+    part(&p);
 }
 
 static void beyond_what_can_be_set(void **state)
@@ -232,6 +257,7 @@ int main(void)
         cmocka_unit_test(metadata_by_default),
         cmocka_unit_test(more_metadata),
         cmocka_unit_test(less_metadata),
+        cmocka_unit_test(long_status_and_little_metadata),
         cmocka_unit_test(beyond_what_can_be_set),
         cmocka_unit_test(resets),
         cmocka_unit_test(stall),
