@@ -101,9 +101,25 @@ static sums add_up(const tern__entity *e)
     return s;
 }
 
-/* `state`: of whom; a channel's is that of its subchannel. */
-static channel_data *describe_data(tern__channelz *z, const tern__entity *e,
-                                   const tern__entity *state)
+/* A channel's is what its subchannels' come to, the best of them ("Connectivity Semantics and
+ * API"); 0: it has none. */
+static int state_of(const tern__entity *e)
+{
+    static const int worth[TERN__SHUTDOWN + 1] = { [TERN__TRANSIENT_FAILURE] = 1, [TERN__IDLE] = 2,
+                                 [TERN__CONNECTING] = 3, [TERN__READY] = 4 };
+    int best = 0;
+    if (e->kind != TERN__ENTITY_CHANNEL)
+        return atomic_load(&e->state);
+    for (const tern__entity *c = tern__registry_child(e, TERN__ENTITY_SUBCHANNEL, 0); c;
+         c = tern__registry_next_child(c)) {
+        int state = atomic_load(&c->state);
+        if (worth[state] > worth[best])
+            best = state;
+    }
+    return best;
+}
+
+static channel_data *describe_data(tern__channelz *z, const tern__entity *e)
 {
     channel_data *d = tern__channelz_make(z, &grpc__channelz__v1__channel_data__descriptor);
     if (!d)
@@ -111,9 +127,8 @@ static channel_data *describe_data(tern__channelz *z, const tern__entity *e,
     const sums s = add_up(e);
     d->state =
         tern__channelz_make(z, &grpc__channelz__v1__channel_connectivity_state__descriptor);
-    if (d->state && state)
-        d->state->state =
-            (Grpc__Channelz__V1__ChannelConnectivityState__State)atomic_load(&state->state);
+    if (d->state)
+        d->state->state = (Grpc__Channelz__V1__ChannelConnectivityState__State)state_of(e);
     d->target = tern__channelz_text(z, e->name);
     d->trace = describe_trace(z, e->trace);
     d->calls_started = s.started;
@@ -158,11 +173,28 @@ static Grpc__Channelz__V1__SubchannelRef *subchannel_ref(tern__channelz *z, cons
     return ref;
 }
 
+/* One for each server of a channel that spreads its calls. */
+static Grpc__Channelz__V1__SubchannelRef **describe_subchannels(tern__channelz *z,
+                                                                const tern__entity *e,
+                                                                size_t *ret_n)
+{
+    size_t n = count_children(e, TERN__ENTITY_SUBCHANNEL);
+    Grpc__Channelz__V1__SubchannelRef **refs = tern__channelz_array(z, n);
+    *ret_n = 0;
+    for (const tern__entity *c = tern__registry_child(e, TERN__ENTITY_SUBCHANNEL, 0); refs && c;
+         c = tern__registry_next_child(c)) {
+        refs[*ret_n] = subchannel_ref(z, c);
+        if (!refs[*ret_n])
+            break;
+        ++*ret_n;
+    }
+    return refs;
+}
+
 /* --- whole ------------------------------------------------------------------------------------ */
 
 Grpc__Channelz__V1__Channel *tern__channelz_channel(tern__channelz *z, const tern__entity *e)
 {
-    const tern__entity *sub = tern__registry_child(e, TERN__ENTITY_SUBCHANNEL, 0);
     Grpc__Channelz__V1__Channel *c =
         tern__channelz_make(z, &grpc__channelz__v1__channel__descriptor);
     Grpc__Channelz__V1__ChannelRef *ref =
@@ -172,10 +204,8 @@ Grpc__Channelz__V1__Channel *tern__channelz_channel(tern__channelz *z, const ter
     ref->channel_id = (int64_t)e->id;
     ref->name = tern__channelz_text(z, e->name);
     c->ref = ref;
-    c->data = describe_data(z, e, sub);
-    c->subchannel_ref = tern__channelz_array(z, 1);
-    if (sub && c->subchannel_ref && (c->subchannel_ref[0] = subchannel_ref(z, sub)))
-        c->n_subchannel_ref = 1;
+    c->data = describe_data(z, e);
+    c->subchannel_ref = describe_subchannels(z, e, &c->n_subchannel_ref);
     return c;
 }
 
@@ -186,7 +216,7 @@ Grpc__Channelz__V1__Subchannel *tern__channelz_subchannel(tern__channelz *z, con
     if (!s)
         return NULL;
     s->ref = subchannel_ref(z, e);
-    s->data = describe_data(z, e, e);
+    s->data = describe_data(z, e);
     s->socket_ref = describe_sockets(z, e, TERN__ENTITY_SOCKET, &s->n_socket_ref);
     return s;
 }

@@ -452,6 +452,26 @@ static void test_failing_channel(void **state)
     tern_channel_free(ch);
 }
 
+/* One server is not there, and is the first to be listed: the channel has both, and is ready. */
+static void test_several_servers(void **state)
+{
+    (void)state;
+    tern_channel_options o = TERN_CHANNEL_OPTIONS_INIT;
+    char target[200];
+    o.load_balancing = "round_robin";
+    snprintf(target, sizeof target, "ipv4:127.0.0.1:1,%s", worker_target + strlen("ipv4:"));
+    tern_channel *ch = probe_channel_with(target, &o);
+    assert_int_equal(tern_channel_wait_ready(ch, PATIENCE_MS, &st), TERN_OK);
+    Grpc__Channelz__V1__GetChannelResponse *res = get_channel(channel_id(target));
+    assert_int_equal(res->channel->data->state->state,
+                     GRPC__CHANNELZ__V1__CHANNEL_CONNECTIVITY_STATE__STATE__READY);
+    assert_int_equal(res->channel->n_subchannel_ref, 2);
+    assert_string_equal(res->channel->subchannel_ref[0]->name, "ipv4:127.0.0.1:1");
+    assert_string_equal(res->channel->subchannel_ref[1]->name, worker_target);
+    grpc__channelz__v1__get_channel_response__free_unpacked(res, NULL);
+    tern_channel_free(ch);
+}
+
 /* --- coming and going ------------------------------------------------------------------------- */
 
 static void test_gone(void **state)
@@ -583,6 +603,7 @@ int main(void)
         WITH(test_tls),
         WITH(test_unix_socket),
         WITH(test_failing_channel),
+        WITH(test_several_servers),
         WITH(test_gone),
         WITH(test_pages),
         WITH(test_not_by_itself),
