@@ -50,12 +50,13 @@ static tern__retry_action attempt(tern__call *c, tern_code *ret)
         tern__client_stream_deinit(&s);
         tern__transport_unref(t);
     }
-    if (action == TERN__RETRY_AFTER &&
-        tern__context_sleep(c->context, tern__time_add(tern__clock_now(), delay)) != TERN_OK) {
-        *ret = tern_status_set(&c->status, TERN_CANCELLED, "the call was cancelled by its caller");
-        return TERN__RETRY_STOP;
-    }
-    return action;
+    if (action != TERN__RETRY_AFTER)
+        return action;
+    tern_code code = tern__context_sleep(c->context, tern__time_add(tern__clock_now(), delay));
+    if (code == TERN_OK)
+        return action;
+    *ret = tern_status_set(&c->status, code, "%s", tern__call_pause_ended(code));
+    return TERN__RETRY_STOP;
 }
 
 static tern_code run_call(tern__call *c)
@@ -80,6 +81,12 @@ static int64_t inherited(const tern_channel *ch, const tern_call_options *opts)
     if (!parent || parent->deadline == TERN__TIME_NEVER)
         return TERN__TIME_NEVER;
     return parent->deadline - tern__ms_to_ns(ch->opt.deadline_margin_ms);
+}
+
+const char *tern__call_pause_ended(tern_code code)
+{
+    return code == TERN_CANCELLED ? "the call was cancelled by its caller"
+                                  : "the deadline passed between two attempts";
 }
 
 tern_code tern__call_check(const tern_channel *ch, const tern_call_options *opts,

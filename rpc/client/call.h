@@ -25,6 +25,8 @@ tern_code tern__call_unary(tern_channel *ch, const tern_method *method,
 tern_code tern__call_check(const tern_channel *ch, const tern_call_options *opts,
                            size_t request_len, tern_status *reterr);
 int64_t tern__call_deadline(const tern_channel *ch, const tern_call_options *opts);
+/* What a pause between attempts was ended by, for its status. */
+const char *tern__call_pause_ended(tern_code code);
 static inline tern_context *tern__call_parent(const tern_call_options *opts)
 {
     return opts->detached ? NULL : opts->context;

@@ -392,7 +392,8 @@ void tern__drive_give_up(tern__transport *t, tern__client_stream *s, tern__attem
     if (s->done)
         return;
     s->given_up = true;
-    if (s->cancelled)
+    /* The deadline first: a server cancels what runs into it, and that is its reason. */
+    if (s->cancelled && tern__clock_now() < s->deadline)
         tern__response_fail(s, fate, TERN_CANCELLED, "the call was cancelled by its caller");
     else
         tern__response_fail(s, fate, TERN_DEADLINE_EXCEEDED,
@@ -462,7 +463,6 @@ static void retire(tern__transport *t)
 
 static bool send_request(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
-    s->deadline = r->deadline;
     int rv = tern__h2_request(t->h2, &s->h2, r->fields, r->n_fields, r->message, r->len,
                              r->last);
     if (rv) {
@@ -509,8 +509,9 @@ bool tern__drive_listen(tern__cancel_link *link, tern_context *context)
 }
 
 /* Whether a stream may be opened at all; the outcome otherwise in *s. */
-static bool may_open(tern__transport *t, tern__client_stream *s)
+static bool may_open(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
+    s->deadline = r->deadline;
     if (s->cancelled) {
         tern__drive_give_up(t, s, TERN__FATE_NEVER_SENT);
         return false;
@@ -528,7 +529,7 @@ static bool may_open(tern__transport *t, tern__client_stream *s)
 
 void tern__drive_start(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
-    if (!may_open(t, s))
+    if (!may_open(t, s, r))
         return;
     ask_for_place(t, s);
     tern__drive_granted(t, s, r);
@@ -548,7 +549,7 @@ void tern__drive_granted(tern__transport *t, tern__client_stream *s, const tern_
 
 bool tern__drive_open(tern__transport *t, tern__client_stream *s, const tern__request *r)
 {
-    if (!may_open(t, s) || !take_place(t, s, r) || !send_request(t, s, r))
+    if (!may_open(t, s, r) || !take_place(t, s, r) || !send_request(t, s, r))
         return false;
     if (t->bg_armed && tern__upkeep_on(t))
         tern__reactor_wake(t->loop); /* it watched a connection without calls */

@@ -39,7 +39,7 @@ static tern_code rest(const tern__client_fault *f, tern_context *parent, int64_t
                       tern_status *err)
 {
     tern__blocking_announce();
-    if (tern__context_sleep(parent, tern__time_min(f->until, deadline)) != TERN_OK)
+    if (tern__context_sleep(parent, tern__time_min(f->until, deadline)) == TERN_CANCELLED)
         return tern_status_set(err, TERN_CANCELLED, "the call was cancelled by its caller");
     if (tern__clock_now() >= deadline)
         return tern_status_set(err, TERN_DEADLINE_EXCEEDED,

@@ -401,10 +401,10 @@ bool tern__hedged_step(tern__hedged *hd, bool cancelled, tern_code *ret, int64_t
     int64_t deadline = hd->c->terms.deadline;
     *ret_until = TERN__TIME_NEVER;
     if (!hd->decided) {
-        if (cancelled)
-            give_up(hd, TERN_CANCELLED);
-        else if (tern__clock_now() >= deadline)
+        if (tern__clock_now() >= deadline) /* first: it may be what it was cancelled for */
             give_up(hd, TERN_DEADLINE_EXCEEDED);
+        else if (cancelled)
+            give_up(hd, TERN_CANCELLED);
         else
             advance(hd, ret_until);
     }

@@ -145,9 +145,9 @@ static bool finish_asked(stream_async *a)
 /* Whether the call is to end from this side, and how. */
 static tern_code own_end(const stream_async *a)
 {
-    if (atomic_load(&a->cancelled))
-        return TERN_CANCELLED;
-    return tern__clock_now() >= a->st->terms.deadline ? TERN_DEADLINE_EXCEEDED : TERN_OK;
+    if (tern__clock_now() >= a->st->terms.deadline) /* first: it may be what it was cancelled for */
+        return TERN_DEADLINE_EXCEEDED;
+    return atomic_load(&a->cancelled) ? TERN_CANCELLED : TERN_OK;
 }
 
 /* Faults are no concern of the breaker's: they say nothing of the server. */
@@ -267,9 +267,7 @@ static void resume(stream_async *a)
     tern_code code = finish_asked(a) ? TERN_CANCELLED : own_end(a);
     if (code != TERN_OK) {
         tern__stream_commit(st);
-        tern_status_set(&st->s.status, code, "%s",
-                        code == TERN_CANCELLED ? "the call was cancelled by its caller"
-                                               : "the deadline passed between two attempts");
+        tern_status_set(&st->s.status, code, "%s", tern__call_pause_ended(code));
         a->step = CLOSED;
         return;
     }

@@ -250,10 +250,12 @@ static bool revive_alone(tern_stream *st)
         tern__retry_action action = tern__stream_judge(st, &delay);
         if (action == TERN__RETRY_STOP)
             return false;
-        if (action == TERN__RETRY_AFTER &&
-            tern__context_sleep(st->context, tern__time_add(tern__clock_now(), delay)) != TERN_OK) {
+        tern_code code = TERN_OK;
+        if (action == TERN__RETRY_AFTER)
+            code = tern__context_sleep(st->context, tern__time_add(tern__clock_now(), delay));
+        if (code != TERN_OK) {
             tern__stream_commit(st);
-            tern_status_set(&st->s.status, TERN_CANCELLED, "the call was cancelled by its caller");
+            tern_status_set(&st->s.status, code, "%s", tern__call_pause_ended(code));
             return false;
         }
         if (!tern__stream_begin_again(st))

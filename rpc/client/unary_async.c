@@ -87,9 +87,10 @@ static void complete(unary *u, tern_code code)
 /* Whether the call was cancelled or its time is over; completes it then. */
 static bool over(unary *u)
 {
-    tern_code code = atomic_load(&u->cancelled)              ? TERN_CANCELLED
-                     : tern__clock_now() >= u->call.terms.deadline ? TERN_DEADLINE_EXCEEDED
-                                                             : TERN_OK;
+    /* The deadline first: it may be what it was cancelled for. */
+    tern_code code = tern__clock_now() >= u->call.terms.deadline ? TERN_DEADLINE_EXCEEDED
+                     : atomic_load(&u->cancelled)                ? TERN_CANCELLED
+                                                                 : TERN_OK;
     if (code == TERN_OK)
         return false;
     tern_status_set(&u->call.status, code, "%s",

@@ -140,5 +140,5 @@ tern_code tern__context_sleep(tern_context *ctx, int64_t until)
         tern__context_unlisten(ctx, &s.listener);
     pthread_cond_destroy(&s.cond);
     pthread_mutex_destroy(&s.lock);
-    return cancelled ? TERN_CANCELLED : TERN_OK;
+    return cancelled ? tern_context_error(ctx) : TERN_OK;
 }

@@ -35,8 +35,8 @@ void tern__context_deinit(tern_context *ctx);
 bool tern__context_listen(tern_context *ctx, tern__context_listener *l);
 void tern__context_unlisten(tern_context *ctx, tern__context_listener *l);
 
-/* Sleeps until `until` (ns) or until `ctx` (NULL: none) is cancelled; TERN_CANCELLED then, else
- * TERN_OK. */
+/* Sleeps until `until` (ns) or until `ctx` (NULL: none) is cancelled; tern_context_error() then,
+ * which may be the deadline that it was cancelled for, else TERN_OK. */
 tern_code tern__context_sleep(tern_context *ctx, int64_t until);
 
 #endif

@@ -500,6 +500,25 @@ static void test_context_and_deadline(void **state)
     assert_int_equal(p.reset, 8);
 }
 
+/* A server cancels the context of a call that runs into its deadline. Calls made on its behalf have
+ * the same deadline, and that is what ends them, whoever is the first to notice. */
+static void test_context_with_deadline(void **state)
+{
+    (void)state;
+    const void *data;
+    size_t len;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.context = tern_context_new(NULL, 50);
+    tern_stream *s = start(act_never_opens, &opts);
+    while (tern_context_error(opts.context) != TERN_DEADLINE_EXCEEDED)
+        probe_sleep_ms(5);
+    tern_context_cancel(opts.context);
+    assert_false(tern_stream_recv(s, &data, &len));
+    assert_int_equal(tern_stream_finish(s, &st), TERN_DEADLINE_EXCEEDED);
+    stop();
+    tern_context_free(opts.context);
+}
+
 static void act_stall(peer *self)
 {
     put_head(self);
@@ -769,6 +788,7 @@ int main(void)
         cmocka_unit_test(test_deadline_of_the_server),
         cmocka_unit_test(test_cancel_behind_the_end),
         cmocka_unit_test(test_context_and_deadline),
+        cmocka_unit_test(test_context_with_deadline),
         cmocka_unit_test(test_finish_early),
         cmocka_unit_test(test_send_and_receive_at_once),
         cmocka_unit_test(test_buffering),

@@ -119,6 +119,12 @@ static void test_sleep(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(tern__context_sleep(ctx, never_reached), TERN_CANCELLED);
     tern_context_free(ctx);
+    /* One that has run into its deadline, and was cancelled for that. */
+    tern_context expired;
+    tern__context_init(&expired, tern__clock_now());
+    tern_context_cancel(&expired);
+    assert_int_equal(tern__context_sleep(&expired, never_reached), TERN_DEADLINE_EXCEEDED);
+    tern__context_deinit(&expired);
 }
 
 /* Children come and go while the parent is cancelled. */
