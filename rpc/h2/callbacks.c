@@ -164,7 +164,9 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 }
 
 /* A frame the peer sent wrong on one stream: nghttp2 resets that stream by itself. We count it,
- * since making the server reset is as cheap for an attacker as resetting (CVE-2025-8671). */
+ * since making the server reset is as cheap for an attacker as resetting (CVE-2025-8671). Here at
+ * once; what nghttp2 does not tell of (a body that is not as long as its content-length, say) when
+ * its reset leaves. */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
 {
     tern__h2 *h2 = user;
@@ -172,8 +174,25 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
     (void)error;
     if (!h2->server || !frame->hd.stream_id)
         return 0;
+    h2->resets_counted++;
     const char *why = tern__h2_guard_reset(&h2->guard, h2->now);
     return why ? tern__h2_breach(h2, why) : 0;
+}
+
+/* A server's RST_STREAM leaves. What this side has reset for reasons of its own has other codes. */
+static void sent_reset(tern__h2 *h2, uint32_t error)
+{
+    bool refused = error == NGHTTP2_REFUSED_STREAM;
+    if (!refused && error != NGHTTP2_PROTOCOL_ERROR && error != NGHTTP2_FLOW_CONTROL_ERROR &&
+        error != NGHTTP2_STREAM_CLOSED)
+        return;
+    if (h2->resets_counted) {
+        h2->resets_counted--;
+        return;
+    }
+    const char *why = refused ? NULL : tern__h2_guard_reset(&h2->guard, h2->now);
+    if (why)
+        tern__h2_breach(h2, why);
 }
 
 /* The session ends because of what the peer sent: nghttp2 has put the reason into the GOAWAY. */
@@ -195,6 +214,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     h2->payload_sent |= frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
     if (frame->hd.type == NGHTTP2_DATA)
         tern__h2_guard_data_sent(&h2->guard);
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        sent_reset(h2, frame->rst_stream.error_code);
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.last_stream_id == INT32_MAX)
         return tern__h2_ping(h2, TERN__H2_PING_DRAIN) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     if (!ends_stream(frame))

@@ -25,6 +25,7 @@ struct tern__h2 {
     size_t soft_max; /* of the take() that runs */
     int64_t now;     /* of the feed() that runs */
     tern__h2_guard guard;
+    uint32_t resets_counted;    /* by the guard, of the RST_STREAM frames that are yet to leave */
     tern__h2_watch watch;
     tern__bdp bdp;
     tern__socket_counters counters;

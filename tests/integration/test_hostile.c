@@ -366,6 +366,35 @@ static void test_made_you_reset(void **state)
     expect_calm();
 }
 
+/* Likewise, by bodies that are longer, or shorter, than their content-length. Fewer at once than
+ * may be open: none of them is refused. */
+static void expect_calm_after_lies(const char *content_length, uint8_t flags)
+{
+    raw_frame f;
+    bool answers = true;
+    raw_connect(&raw, server.port, true);
+    for (uint32_t i = 0, stream = 1; i < 20 && answers; i++) {
+        uint32_t last = stream + 98;
+        for (; stream <= last; stream += 2) {
+            raw_put_request(&raw, stream, RAW_END_HEADERS, ECHO_PATH, "content-length",
+                            content_length);
+            raw_put_empty_message(&raw, stream, flags);
+        }
+        answers = raw_send(&raw) && raw_until(&raw, RAW_RST_STREAM, last, &f, PATIENCE_MS);
+    }
+    assert_false(answers);
+    assert_int_equal(f.type, RAW_GOAWAY);
+    assert_int_equal(f.payload[7], ENHANCE_YOUR_CALM);
+    raw_close(&raw);
+}
+
+static void test_lies_about_length(void **state)
+{
+    (void)state;
+    expect_calm_after_lies("3", 0);
+    expect_calm_after_lies("9", RAW_END_STREAM);
+}
+
 static void put_malformed(uint32_t i)
 {
     raw_put_request(&raw, 2 * i + 1, RAW_END_HEADERS, ECHO_PATH, "connection", "close");
@@ -646,6 +675,7 @@ int main(void)
         CASE(test_trailers_from_a_client),
         CASE(test_rapid_reset),
         CASE(test_made_you_reset),
+        CASE(test_lies_about_length),
         CASE(test_malformed_flood),
         CASE(test_headers_flood),
         CASE(test_continuation_flood),
