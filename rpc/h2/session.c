@@ -67,6 +67,24 @@ static void mem_free(void *ptr, void *user)
     /* else it is lost: better than freed twice */
 }
 
+/* Came with the fixes of CVE-2023-44487 and CVE-2024-28182, which distributions have put into older
+ * versions of nghttp2: whether they are there is seen when the program is linked. */
+void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *option, uint64_t burst,
+                                                uint64_t rate) __attribute__((weak));
+void nghttp2_option_set_max_continuations(nghttp2_option *option, size_t val)
+    __attribute__((weak));
+
+/* nghttp2 counts resets, too, in whole seconds and up to 1000: the guard is to be the one that
+ * decides, whatever it was set to. */
+static void set_floods(nghttp2_option *o, const tern__h2_guard *g)
+{
+    if (nghttp2_option_set_stream_reset_rate_limit)
+        nghttp2_option_set_stream_reset_rate_limit(o, 2 * (uint64_t)g->resets_burst,
+                                                   2 * (uint64_t)g->resets_per_second);
+    if (nghttp2_option_set_max_continuations)
+        nghttp2_option_set_max_continuations(o, TERN_LIMIT_CONTINUATION_FRAMES);
+}
+
 /* A list that is larger than this once packed nghttp2 drops without a word, and its stream never
  * ends. What the layer above has let pass must fit: metadata, and what does not count as such (a
  * status with its message, path, authority, a token), however low the limit of metadata is. */
@@ -83,6 +101,7 @@ static nghttp2_option *make_option(const tern__h2 *h2)
         return NULL;
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
+    set_floods(o, &h2->guard);
     nghttp2_option_set_max_outbound_ack(o, TERN_LIMIT_OUTBOUND_ACKS);
     nghttp2_option_set_max_send_header_block_length(o, packed_max(h2));
     return o;

@@ -218,6 +218,13 @@ static void resets(void **state)
     reset_streams(501, 240);
     assert_true(answers_ping());
     end();
+    /* more than nghttp2 bears by itself */
+    so.resets_burst = 5000;
+    begin(&so);
+    for (uint32_t first = 1; first < 3000; first += 200)
+        reset_streams(first, 100);
+    assert_true(answers_ping());
+    end();
 }
 
 /* A client that asks for megabytes and never reads is cut off after the time that the program has
