@@ -30,8 +30,9 @@ static tern_code add_metadata(tern__head *h, const tern_metadata *md, uint32_t b
     if (n > TERN_LIMIT_HEADER_FIELDS || (n && tern__metadata_wire_size(md) > bytes_max))
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                "the request's metadata is larger than the limit of %u bytes "
-                               "(metadata_bytes_max) or %u pairs",
-                               bytes_max, TERN_LIMIT_HEADER_FIELDS);
+                               "(metadata_bytes_max) or %u pairs, or has a value of more than %u",
+                               bytes_max, TERN_LIMIT_HEADER_FIELDS,
+                               TERN_LIMIT_METADATA_VALUE_BYTES);
     for (size_t i = 0; i < n; i++) {
         const tern_metadata_entry *e = tern_metadata_at(md, i);
         const char *value;

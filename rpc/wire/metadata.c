@@ -314,6 +314,8 @@ size_t tern__metadata_wire_size(const tern_metadata *md)
             len = tern__base64_encoded_len(len);
         else
             strip(&value, &len);
+        if (key_len > TERN_LIMIT_METADATA_VALUE_BYTES || len > TERN_LIMIT_METADATA_VALUE_BYTES)
+            return SIZE_MAX / 4;
         size += key_len + len + FIELD_OVERHEAD;
     }
     return size;

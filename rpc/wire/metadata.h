@@ -50,7 +50,8 @@ int tern__metadata_wire_value(const tern_metadata_entry *e, tern__arena *arena, 
                               size_t *ret_len);
 
 /* Size by the rule of SETTINGS_MAX_HEADER_LIST_SIZE: name + value as on the wire + 32 for each
- * pair. */
+ * pair. Beyond every limit (and yet to be added to) when a name or value by itself is longer than
+ * TERN_LIMIT_METADATA_VALUE_BYTES. */
 size_t tern__metadata_wire_size(const tern_metadata *md);
 
 #endif

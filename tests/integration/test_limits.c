@@ -121,6 +121,16 @@ static void more_metadata(void **state)
     assert_int_equal(call(&p, 60 * KIB, 60 * KIB), TERN_OK);
     assert_int_equal(call(&p, 65 * KIB, 1), TERN_RESOURCE_EXHAUSTED);
     part(&p);
+    p = join(128 * KIB, 128 * KIB);
+    assert_int_equal(call(&p, 64 * KIB, 64 * KIB), TERN_OK);
+    assert_int_equal(call(&p, 64 * KIB + 1, 1), TERN_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(st.message, "a value of more than 65536"));
+    assert_int_equal(call(&p, 1, 64 * KIB + 1), TERN_RESOURCE_EXHAUSTED);
+    assert_int_equal(call(&p, 1, 1), TERN_OK);
+    tern_channel_stats stats;
+    tern_channel_stats_get(p.ch, &stats);
+    assert_int_equal(stats.connects, 1); /* the connection has survived */
+    part(&p);
 }
 
 static void less_metadata(void **state)

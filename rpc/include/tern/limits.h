@@ -46,6 +46,11 @@
 #ifndef TERN_LIMIT_HEADER_LIST_BYTES_MAX
 #define TERN_LIMIT_HEADER_LIST_BYTES_MAX (128u * 1024)
 #endif
+/* Bytes of one name or value of metadata as it is sent ("-bin": base64): RESOURCE_EXHAUSTED.
+ * (nghttp2: to receive a longer one ends the connection.) */
+#ifndef TERN_LIMIT_METADATA_VALUE_BYTES
+#define TERN_LIMIT_METADATA_VALUE_BYTES (64u * 1024)
+#endif
 /* Fields of a header or trailer list: RESOURCE_EXHAUSTED. (Envoy: 100.) */
 #ifndef TERN_LIMIT_HEADER_FIELDS
 #define TERN_LIMIT_HEADER_FIELDS 128u
