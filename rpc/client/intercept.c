@@ -19,6 +19,7 @@ tern_code tern__client_intercept_begin(tern__client_interception *x, tern_channe
     x->ret_trailing = opts->ret_trailing_metadata;
     x->opts = *opts;
     x->chain.entered = 0;
+    x->chain.began = 0; /* what elapsed is told even of a call that ends here */
     tern__metadata_init(&x->request, NULL);
     tern__metadata_init(&x->initial, NULL);
     tern__metadata_init(&x->trailing, NULL);
