@@ -19,6 +19,8 @@
 #include "client/pick.h"
 #include "client/proxy.h"
 #include "client/reactor.h"
+#include "client/resolver.h"
+#include "client/target.h"
 #include "client/throttles.h"
 #include "io/clock.h"
 #include "io/random.h"
@@ -280,22 +282,31 @@ static tern_code configure(tern_channel *ch, const tern_channel_options *opts, t
     return tern__config_file_new(ch, opts, &ch->config_file, reterr);
 }
 
+static void end_resolver(tern__resolver *r)
+{
+    tern__resolver_close(r);
+    tern__resolver_unref(r);
+}
+
 tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
                            tern_channel **ret, tern_status *reterr)
 {
     static const tern_channel_options defaults = TERN_CHANNEL_OPTIONS_INIT;
     tern__target parsed;
-    tern__tls_dial dial;
+    tern__tls_dial dial = { .creds = NULL };
+    tern__resolver *resolver = NULL;
     if (!opts)
         opts = &defaults;
     tern_code code = check_options(opts, reterr);
     if (code == TERN_OK)
-        code = tern__target_parse(target, &parsed, reterr);
+        code = tern__target_open(target, opts, &parsed, &resolver, reterr);
     if (code == TERN_OK)
         code = tern__tls_dial_init(&dial, opts->tls, opts->authority, &parsed, reterr);
+    tern_channel *ch = code == TERN_OK ? calloc(1, sizeof *ch) : NULL;
+    if (!ch)
+        end_resolver(resolver);
     if (code != TERN_OK)
         return code;
-    tern_channel *ch = calloc(1, sizeof *ch);
     if (!ch) {
         tern__tls_dial_deinit(&dial);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
@@ -309,6 +320,7 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch) ||
         !take_throttle(ch, target, &opts->retry) || !find_proxy(ch, &parsed, &proxy)) {
         tern__tls_dial_deinit(&dial);
+        end_resolver(resolver);
         free_strings(ch);
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     }
@@ -317,10 +329,13 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     tern__subchannel_init(&ch->sub, &parsed, &sub);
     ch->sub.dial = dial;
     ch->sub.proxy = proxy;
+    ch->sub.resolver = resolver;
     list_channel(ch);
     code = balance(ch, reterr);
     if (code == TERN_OK)
         code = configure(ch, opts, reterr);
+    if (code == TERN_OK && resolver)
+        code = tern__resolver_start(resolver, ch, opts, reterr);
     if (code != TERN_OK) {
         tern_channel_free(ch);
         return code;
@@ -334,10 +349,12 @@ void tern_channel_free(tern_channel *ch)
     if (!ch)
         return;
     tern__config_file_free(ch->config_file);
+    tern__resolver_close(ch->sub.resolver);
     tern__cluster_free(ch->cluster);
     tern__registry_remove(&ch->entity);
     tern__registry_remove(&ch->sub.entity);
     tern__subchannel_deinit(&ch->sub);
+    tern__resolver_unref(ch->sub.resolver);
     tern__channel_config_deinit(ch);
     free_strings(ch);
 }

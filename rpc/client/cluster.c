@@ -27,7 +27,7 @@ void tern__cluster_report(tern__cluster *c, tern__endpoint *ep, tern__lb_state s
         return;
     tern__balancer_report(&c->balancer, ep->index, state, now);
     if (state == TERN__LB_TRANSIENT_FAILURE || state == TERN__LB_IDLE)
-        tern__resolver_ask(&c->resolver); /* the server may live elsewhere by now */
+        tern__resolver_ask(c->resolver); /* the server may live elsewhere by now */
     pthread_cond_broadcast(&c->changed);
 }
 
@@ -101,7 +101,7 @@ static int64_t look(tern__cluster *c, int64_t now)
 {
     if (c->over || atomic_load(&c->asleep))
         return TERN__TIME_NEVER;
-    int64_t next = tern__time_min(tern__resolver_run(&c->resolver, c, now),
+    int64_t next = tern__time_min(tern__resolver_run(c->resolver, now),
                                   tern__balancer_tick(&c->balancer, now));
     for (uint32_t i = 0; i < c->balancer.n; i++)
         next = tern__time_min(next, look_after(c, i, now));
@@ -131,7 +131,7 @@ static tern__lb_verdict take(tern__cluster *c, tern__lb_key key, tern__transport
             c->balancer.stirred = false;
             post(c); /* to connect what the pick asks for, though it may have found another */
         }
-        if (v == TERN__LB_FAIL && c->balancer.n == 0 && c->resolver.target && !c->resolver.answered)
+        if (v == TERN__LB_FAIL && c->balancer.n == 0 && tern__resolver_pending(c->resolver))
             v = TERN__LB_QUEUE; /* nobody knows the servers yet */
         if (v != TERN__LB_PICKED)
             return (*ret = tern__bridge_take(c)) ? TERN__LB_PICKED : v;
@@ -383,10 +383,13 @@ static tern__endpoint *find(tern__endpoint *const *at, uint32_t n, const char *n
     return NULL;
 }
 
-/* Each address once, with its endpoint. With the lock held. 0 or -ENOMEM. */
-static int make_list(tern__cluster *c, const tern__address_list *list, new_list *ret)
+/* The first `n` addresses, each once, with its endpoint and, if there is a `found`, what it says of
+ * it. With the lock held. 0 or -ENOMEM. */
+static int make_list(tern__cluster *c, const tern__address_list *list, const tern__resolved *found,
+                     new_list *ret)
 {
-    for (uint32_t i = 0; i < list->n; i++) {
+    uint32_t n = found ? found->n_best : list->n;
+    for (uint32_t i = 0; i < n; i++) {
         char name[TERN__ADDRESS_TEXT_MAX];
         tern__address_text(&list->at[i], name);
         if (find(ret->endpoints, ret->n, name))
@@ -397,7 +400,11 @@ static int make_list(tern__cluster *c, const tern__address_list *list, new_list 
             ep = tern__endpoint_new(c, &list->at[i], name);
         if (!ep)
             return -ENOMEM;
-        ret->addresses[ret->n] = (tern__lb_address){ .name = ep->name };
+        ret->addresses[ret->n] = (tern__lb_address){
+            .name = ep->name,
+            .weight = found ? found->weight[i] : 0,
+            .hash_key = found ? found->hash_key[i] : NULL,
+        };
         ret->endpoints[ret->n++] = ep;
     }
     return 0;
@@ -430,7 +437,7 @@ void tern__cluster_count_gone(tern__cluster *c, tern__endpoint *const *gone, uin
     }
 }
 
-int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
+static int update(tern__cluster *c, const tern__address_list *list, const tern__resolved *found)
 {
     new_list *next = calloc(1, sizeof *next);
     tern__endpoint *gone[TERN_LIMIT_ADDRESSES];
@@ -440,7 +447,7 @@ int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
     pthread_mutex_lock(&c->lock);
     bool of_no_use = c->over || !c->balancer.policy;
     uint32_t n_former = of_no_use ? 0 : c->balancer.n;
-    int rv = of_no_use ? -ECANCELED : make_list(c, list, next);
+    int rv = of_no_use ? -ECANCELED : make_list(c, list, found, next);
     if (rv == 0)
         rv = tern__balancer_update(&c->balancer, next->addresses, next->n, tern__rng_next(&c->rng),
                                    from);
@@ -462,22 +469,49 @@ int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
     return rv;
 }
 
-void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
-                            const tern_status *why)
+int tern__cluster_update(tern__cluster *c, const tern__address_list *list)
+{
+    return update(c, list, NULL);
+}
+
+int tern__cluster_catch_up(tern__cluster *c)
+{
+    tern_status why = { .code = TERN_OK };
+    tern__resolved *seen = NULL;
+    int rv = 0;
+    for (bool news = true; news && rv == 0;) { /* what was replaced may have been newer */
+        tern__resolved *found = tern__resolver_last(c->resolver, &why);
+        news = found != seen;
+        if (news)
+            rv = update(c, &found->list, found);
+        tern__resolved_unref(seen);
+        seen = found;
+    }
+    pthread_mutex_lock(&c->lock);
+    if (!seen && why.code != TERN_OK)
+        c->last_error = why;
+    pthread_mutex_unlock(&c->lock);
+    tern__resolved_unref(seen);
+    return rv;
+}
+
+int tern__cluster_resolved(tern__cluster *c, const tern__resolved *found, const tern_status *why)
 {
     tern_status no_memory = { .code = TERN_OK };
-    if (list && tern__cluster_update(c, list)) {
-        tern_status_set(&no_memory, TERN_UNAVAILABLE, "out of memory for %u addresses", list->n);
-        list = NULL;
+    int rv = found ? update(c, &found->list, found) : 0;
+    if (rv) {
+        tern_status_set(&no_memory, TERN_UNAVAILABLE, "out of memory for %u addresses",
+                        found->list.n);
+        found = NULL;
         why = &no_memory;
     }
     pthread_mutex_lock(&c->lock);
-    tern__resolver_ended(&c->resolver, list != NULL, tern__clock_now(), &c->rng);
-    if (!list && c->balancer.n == 0)
+    if (!found && c->balancer.n == 0)
         c->last_error = *why;
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
     post(c);
+    return rv;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -499,8 +533,7 @@ int tern__cluster_new(tern_channel *ch, tern__service_config *config,
     c->listed = &ch->entity;
     c->options = *options;
     c->options.connections_max = 1;
-    tern__resolver_init(&c->resolver, &ch->sub.target, tern__ms_to_ns(options->backoff_ms),
-                        tern__ms_to_ns(options->backoff_ms_max));
+    c->resolver = tern__resolver_ref(ch->sub.resolver);
     if (tern__reactor_ready(options->loop)) {
         c->loop = options->loop;
         tern__cluster_ref(c); /* the op's, until it sees that all is over */
@@ -528,6 +561,7 @@ void tern__cluster_unref(tern__cluster *c)
     tern__balancer_deinit(&c->balancer);
     tern__service_config_unref(c->source);
     tern__service_config_unref(c->health);
+    tern__resolver_unref(c->resolver);
     pthread_cond_destroy(&c->changed);
     pthread_mutex_destroy(&c->end_lock);
     pthread_mutex_destroy(&c->lock);

@@ -40,7 +40,7 @@ struct tern__cluster {
     tern__rng rng;
     tern__list waiting;     /* connect ops of calls with callbacks */
     tern_status last_error; /* why there is no connection */
-    tern__resolver resolver;
+    tern__resolver *resolver; /* a reference; NULL: the list does not come from a name */
     uint64_t n_connects, n_resumed; /* of endpoints that are gone */
     bool over;                      /* the channel is being freed: nothing is due any more */
     /* The policy is pick_first at present, calls get their connections from the channel's
@@ -71,9 +71,12 @@ void tern__cluster_unref(tern__cluster *c);
 /* The servers are these from now on: those that stay keep their connections, calls on the others
  * end in peace. 0 or -errno: all is as it was. Without the lock. */
 int tern__cluster_update(tern__cluster *c, const tern__address_list *list);
-/* What the resolver has found: a list, or why there is none. Without the lock. */
-void tern__cluster_resolved(tern__cluster *c, const tern__address_list *list,
-                            const tern_status *why);
+/* Takes what the resolver knows by now, and what it finds out meanwhile: for a cluster that it did
+ * not tell so far. 0 or -errno. Without the lock. */
+int tern__cluster_catch_up(tern__cluster *c);
+/* What the resolver has found: servers, or why there are none. 0, or -errno if the servers cannot
+ * be put in place. Without the lock. */
+int tern__cluster_resolved(tern__cluster *c, const tern__resolved *found, const tern_status *why);
 
 /* As pick.h has it. TERN_OK with *ret NULL: it sleeps, or, of tern__cluster_look(), there is none
  * yet. Else *ret is a connection on which a call has been started for the balancer:

@@ -104,12 +104,11 @@ int tern__cluster_wake(tern__cluster *c, tern__service_config *config)
     pthread_mutex_lock(&c->lock);
     int rv = tern__balancer_init(&c->balancer, config->lb);
     c->last_error.code = TERN_OK;
-    c->resolver.answered = false;
-    c->resolver.wanted = true;
-    c->resolver.not_before = 0;
     pthread_mutex_unlock(&c->lock);
-    if (rv == 0 && target->literal)
-        rv = tern__cluster_update(c, &target->addresses);
+    tern__resolver_ask(c->resolver);
+    if (rv == 0)
+        rv = target->literal ? tern__cluster_update(c, &target->addresses)
+                             : tern__cluster_catch_up(c);
     pthread_mutex_lock(&c->lock);
     tern__service_config *former = rv == 0 ? take_source(c, config) : NULL;
     if (rv)
@@ -146,7 +145,12 @@ static int from_pick_first(tern_channel *ch, tern__service_config *to)
         return rv;
     if (made)
         atomic_store(&ch->cluster, made);
-    cross(made ? made : c, &ch->sub);
+    if (made)
+        c = made;
+    cross(c, &ch->sub);
+    /* What was found meanwhile was not told to it. Without memory it is asked for again. */
+    if (tern__cluster_catch_up(c))
+        tern__resolver_ask(c->resolver);
     return 0;
 }
 

@@ -222,25 +222,33 @@ static int set_config(tern_channel *ch, tern__config *fresh)
     return 0;
 }
 
-tern_code tern_channel_set_service_config(tern_channel *ch, const char *json, size_t len,
-                                          tern_status *reterr)
+/* Takes `fresh` over, also when it fails. */
+static tern_code replace_config(tern_channel *ch, tern__config *fresh, tern_status *reterr)
 {
-    tern__service_config *parsed;
-    tern__config *fresh = NULL;
-    if (json) {
-        tern_code code = tern__service_config_parse(json, len, &parsed, reterr);
-        if (code != TERN_OK)
-            return code;
-        fresh = config_new(parsed);
-        if (!fresh)
-            return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
-                                   "out of memory for a service config");
-    }
     if (set_config(ch, fresh) == 0)
         return TERN_OK;
     tern__config_free(fresh);
     return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                            "out of memory for the load balancing of a service config");
+}
+
+tern_code tern__channel_take_config(tern_channel *ch, tern__service_config *parsed,
+                                    tern_status *reterr)
+{
+    tern__config *fresh = config_new(parsed);
+    return fresh ? replace_config(ch, fresh, reterr)
+                 : tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                                   "out of memory for a service config");
+}
+
+tern_code tern_channel_set_service_config(tern_channel *ch, const char *json, size_t len,
+                                          tern_status *reterr)
+{
+    tern__service_config *parsed;
+    if (!json)
+        return replace_config(ch, NULL, reterr);
+    tern_code code = tern__service_config_parse(json, len, &parsed, reterr);
+    return code == TERN_OK ? tern__channel_take_config(ch, parsed, reterr) : code;
 }
 
 void tern__channel_config_init(tern_channel *ch, uint64_t seed)

@@ -60,6 +60,11 @@ void tern__config_free(tern__config *c);
 /* RESOURCE_EXHAUSTED when a message of `len` bytes is more than may be sent. */
 tern_code tern__call_terms_check(const tern__call_terms *t, size_t len, tern_status *reterr);
 
+/* The channel's service config is this from now on; takes `parsed` over, also when it fails:
+ * RESOURCE_EXHAUSTED. */
+tern_code tern__channel_take_config(tern_channel *ch, tern__service_config *parsed,
+                                    tern_status *reterr);
+
 /* For a new channel (its options are there, nobody knows it yet), and for its end. */
 void tern__channel_config_init(tern_channel *ch, uint64_t seed);
 void tern__channel_config_deinit(tern_channel *ch);

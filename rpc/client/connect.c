@@ -1,5 +1,6 @@
-/* See connect.h. The system's resolver blocks for as long as it likes, so a name is looked up on a
- * thread of its own, which ends with the answer; whoever waits leaves at its deadline. */
+/* See connect.h. The name of a target is its resolver's business, that of a proxy is looked up
+ * here. The system's resolver blocks for as long as it likes, so that is done on a thread of its
+ * own, which ends with the answer; whoever waits leaves at its deadline. */
 #include "client/connect.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include "base/time.h"
 #include "client/proxy.h"
 #include "client/race.h"
+#include "client/resolver.h"
 #include "io/clock.h"
 #include "io/socket.h"
 #include "io/tls.h"
@@ -191,6 +193,8 @@ static tern_code talk(const tern__destination *to, int fd, const tern__address *
         code = tern__transport_new(&sock, bounds, ret, &why);
     else
         tern__socket_close(&sock);
+    if (code == TERN_OK)
+        (*ret)->peer = *a;
     tern__address_text(a, where);
     if (code != TERN_OK)
         tern_status_set(reterr, code, "cannot talk to %s%s: %.400s",
@@ -217,7 +221,11 @@ tern_code tern__connect(const tern__destination *to, const tern__connect_bounds 
     const tern__target *target = to->proxy ? &to->proxy->target : to->target;
     const tern__address_list *list = &target->addresses;
     if (!target->literal) {
-        tern_code code = look_up(target, bounds->deadline, bounds->context, &found, reterr);
+        tern_code code =
+            to->resolver && !to->proxy
+                ? tern__resolver_await(to->resolver, bounds->deadline, bounds->context, &found,
+                                       reterr)
+                : look_up(target, bounds->deadline, bounds->context, &found, reterr);
         if (code != TERN_OK)
             return code;
         list = &found;

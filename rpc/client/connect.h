@@ -9,6 +9,7 @@ typedef struct tern__destination {
     const tern__target *target;
     const tern__tls_dial *dial;
     const struct tern__proxy *proxy; /* NULL: directly */
+    tern_resolver *resolver;         /* of a target that is not literal */
     int64_t stagger;                 /* ns from one address to the next (race.h) */
     bool shuffle;                    /* try the target's addresses in any order: as */
     uint64_t random;                 /* this says */

@@ -14,6 +14,7 @@
 #include "client/connector.h"
 #include "client/reactor.h"
 #include "client/connect.h"
+#include "client/resolved.h"
 #include "io/clock.h"
 #include "io/random.h"
 
@@ -162,6 +163,29 @@ void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t)
         tern__subchannel_release(t);
 }
 
+void tern__subchannel_keep(tern__subchannel *sc, const tern__address_list *list)
+{
+    tern__transport *gone[TERN_LIMIT_CONNECTIONS_PER_CHANNEL];
+    uint32_t n = 0;
+    pthread_mutex_lock(&sc->lock);
+    for (uint32_t i = sc->conns.n; i-- > 0;)
+        if (!tern__address_listed(list, &sc->conns.at[i]->peer)) {
+            gone[n++] = sc->conns.at[i];
+            tern__connections_remove(&sc->conns, sc->conns.at[i]);
+        }
+    sc->n_lists++;
+    if (sc->failed)
+        sc->retry_at = tern__clock_now();
+    set_state(sc);
+    pthread_cond_broadcast(&sc->changed);
+    pthread_mutex_unlock(&sc->lock);
+    for (uint32_t i = 0; i < n; i++) {
+        tern__registry_tell(&sc->entity, TERN__SEVERITY_INFO,
+                            "a connection takes no more calls: its server is listed no more");
+        tern__subchannel_release(gone[i]);
+    }
+}
+
 /* To channelz. `t`: the new connection; NULL: it failed, or was given up (`why` NULL). */
 static void tell_outcome(tern__subchannel *sc, const tern__transport *t, const char *why)
 {
@@ -220,6 +244,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->handed_over &= !wait->is_connector;
     set_state(sc);
     const tern__upkeep_options upkeep = sc->upkeep;
+    uint32_t lists = sc->n_lists;
     bool shuffle = sc->shuffle;
     uint64_t random = shuffle ? tern__rng_next(&sc->rng) : 0;
     attempt a;
@@ -228,7 +253,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     int64_t limit = tern__time_add(tern__clock_now(), tern__ms_to_ns(sc->connect_timeout_ms));
     const tern__connect_bounds bounds = { tern__time_min(limit, wait->deadline), &a.context,
                                           sc->queue_max, &upkeep };
-    const tern__destination to = { &sc->target, &sc->dial, sc->proxy,
+    const tern__destination to = { &sc->target, &sc->dial, sc->proxy, sc->resolver,
                                    sc->stagger, shuffle,   random };
     tern_code code = tern__connect(&to, &bounds, &t, &why);
     if (code == TERN_OK) {
@@ -249,10 +274,10 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         tern__backoff_reset(&sc->backoff);
     } else if (!sc->left && tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
         sc->failed = true;
-        sc->retry_at = tern__time_add(now, tern__backoff_next(&sc->backoff, &sc->rng));
+        pause = lists == sc->n_lists ? tern__backoff_next(&sc->backoff, &sc->rng) : 0;
+        sc->retry_at = tern__time_add(now, pause); /* a new list is tried at once */
         sc->last_error = why;
         sc->last_error.code = TERN_UNAVAILABLE;
-        pause = sc->retry_at - now;
     } else {
         sc->cut_short = !sc->left;
     }

@@ -15,6 +15,7 @@
 
 #include <tern/channel.h>
 #include <tern/context.h>
+#include <tern/resolver.h>
 #include <tern/status.h>
 
 #include "base/rng.h"
@@ -31,6 +32,7 @@ typedef struct tern__subchannel {
     tern__target target;
     tern__tls_dial dial;      /* set by the channel, freed with the subchannel */
     uint32_t connect_timeout_ms, queue_max;
+    tern_resolver *resolver;   /* set by the channel, whose it is; NULL: the target is literal */
     struct tern__proxy *proxy; /* set by the channel, freed with the subchannel; NULL: none */
     int64_t stagger;           /* from one address to the next, ns */
     bool shuffle;              /* set by the channel: addresses are tried in any order */
@@ -43,6 +45,7 @@ typedef struct tern__subchannel {
     tern_context *attempt;    /* while connecting: cancelled, it ends */
     bool failed;              /* in backoff until retry_at */
     int64_t retry_at;
+    uint32_t n_lists;         /* lists of servers that have come from the resolver by itself */
     tern__backoff backoff;
     tern__rng rng;
     tern_status last_error;
@@ -103,6 +106,9 @@ bool tern__subchannel_has_usable(tern__subchannel *sc);
 /* A reference to its oldest connection, or NULL. */
 tern__transport *tern__subchannel_any(tern__subchannel *sc);
 
+/* Its servers are these: connections to others get no more calls, and a pause after failures is
+ * over. */
+void tern__subchannel_keep(tern__subchannel *sc, const tern__address_list *list);
 /* Says that `t` takes no more streams: the next get connects anew. */
 void tern__subchannel_drop(tern__subchannel *sc, tern__transport *t);
 

@@ -41,6 +41,7 @@ typedef struct tern__transport {
     pthread_mutex_t lock;
     atomic_uint refs;
     tern__socket sock;
+    tern__address peer; /* its other end: a server, or the proxy before it */
     int wake_fd;            /* eventfd that interrupts the leader's poll */
     tern__h2 *h2;
     tern__pool pool;

@@ -258,6 +258,18 @@
 #define TERN_LIMIT_ADDRESSES 64u
 #endif
 
+/* Weight of an address, and bytes of its hash key: INVALID_ARGUMENT. (An SRV record's weight has 16
+ * bits; Tern's own.) */
+#ifndef TERN_LIMIT_ADDRESS_WEIGHT
+#define TERN_LIMIT_ADDRESS_WEIGHT 65535u
+#endif
+#ifndef TERN_LIMIT_HASH_KEY_BYTES
+#define TERN_LIMIT_HASH_KEY_BYTES 256u
+#endif
+/* Schemes that a process registers: RESOURCE_EXHAUSTED. (Tern's own.) */
+#ifndef TERN_LIMIT_RESOLVER_SCHEMES
+#define TERN_LIMIT_RESOLVER_SCHEMES 16u
+#endif
 /* Bytes of a bearer token with its NUL: UNAUTHENTICATED. (As half a header list.) */
 #ifndef TERN_LIMIT_TOKEN_BYTES
 #define TERN_LIMIT_TOKEN_BYTES (8u * 1024)

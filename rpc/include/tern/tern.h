@@ -20,6 +20,7 @@
 #include <tern/method.h>
 #include <tern/overload.h>
 #include <tern/reflection.h>
+#include <tern/resolver.h>
 #include <tern/server.h>
 #include <tern/status.h>
 #include <tern/stream.h>
