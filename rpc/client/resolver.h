@@ -1,6 +1,7 @@
-/* Name resolution of a channel, by one of several drivers: the system's resolver or a program's own
- * (tern/resolver.h). A driver looks when it is asked, on a thread that lives for one look and may
- * block for as long as it likes, or reports by itself, or both. A literal target has no resolver.
+/* Name resolution of a channel, by one of several drivers: the system's resolver, a file that is
+ * watched, a program's own (tern/resolver.h). A driver looks when it is asked, on a thread that
+ * lives for one look and may block for as long as it likes, or reports by itself, or both. A
+ * literal target has no resolver.
  *
  * It is asked when the first call comes and again whenever a server can't be reached, a connection
  * ends, or what was found has grown old, but not more often than every

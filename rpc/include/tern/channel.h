@@ -103,6 +103,8 @@ typedef struct tern_channel_options {
      * that answers. Goes before what a service config says. NULL: as that says, else pick_first. */
     const char *load_balancing;
     bool health_check_disabled; /* healthCheckConfig of the service config does not count (A17) */
+    uint32_t servers_reload_ms; /* of a target file:, how often it is looked at; 1,000, at least
+                                   100 */
     uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
     tern_tls_client *tls;   /* NULL: cleartext; else the channel takes a reference. The server must
                                have a certificate for the authority's host: the target's, or of
@@ -154,7 +156,8 @@ typedef struct tern_channel_stats {
 } tern_channel_stats;
 
 /* Makes a channel to `target`: "dns:host:port" (or plain "host:port"), "ipv4:a.b.c.d:port[,…]",
- * "ipv6:[addr]:port[,…]", "unix:/path", "unix-abstract:name". Nothing is connected yet. `opts` may
+ * "ipv6:[addr]:port[,…]", "unix:/path", "unix-abstract:name", "file:///path" of a list of servers,
+ * or of a scheme of tern/resolver.h (docs/name-resolution.md). Nothing is connected yet. `opts` may
  * be NULL. On success *ret is owned by the caller. INVALID_ARGUMENT: the target or an option cannot
  * be meant, the message says what and where; RESOURCE_EXHAUSTED: out of memory. */
 TERN_API tern_code tern_channel_new(const char *target, const tern_channel_options *opts,

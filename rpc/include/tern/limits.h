@@ -266,6 +266,21 @@
 #ifndef TERN_LIMIT_HASH_KEY_BYTES
 #define TERN_LIMIT_HASH_KEY_BYTES 256u
 #endif
+/* A file that lists servers (target file:), bytes, and bytes of one line: the list is refused as a
+ * whole. (64 addresses, each with a line of comment.) */
+#ifndef TERN_LIMIT_SERVERS_FILE_BYTES
+#define TERN_LIMIT_SERVERS_FILE_BYTES (64u * 1024)
+#endif
+#ifndef TERN_LIMIT_SERVERS_LINE_BYTES
+#define TERN_LIMIT_SERVERS_LINE_BYTES 1024u
+#endif
+/* It is looked at so often, ms: default, and how often at most. (As a service config's file.) */
+#ifndef TERN_LIMIT_SERVERS_RELOAD_MS
+#define TERN_LIMIT_SERVERS_RELOAD_MS 1000u
+#endif
+#ifndef TERN_LIMIT_SERVERS_RELOAD_MS_MIN
+#define TERN_LIMIT_SERVERS_RELOAD_MS_MIN 100u
+#endif
 /* Schemes that a process registers: RESOURCE_EXHAUSTED. (Tern's own.) */
 #ifndef TERN_LIMIT_RESOLVER_SCHEMES
 #define TERN_LIMIT_RESOLVER_SCHEMES 16u
