@@ -47,7 +47,7 @@ CFLAGS_ALL = -std=c11 -D_GNU_SOURCE $(OPT) $(SAN) -fPIC -fvisibility=hidden $(WA
              -MMD -MP -Irpc/include -I$(B)/gen $(INCLUDES)
 LDFLAGS_ALL = $(SAN) $(LDFLAGS)
 VERSION := $(shell sed -n 's/.*VERSION_STRING "\(.*\)"/\1/p' rpc/include/tern/version.h)
-LIB_DEPS := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd -ljansson -lpthread
+LIB_DEPS := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd -ljansson -lcares -lpthread
 
 # --- sources ---------------------------------------------------------------------------------------
 

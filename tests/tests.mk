@@ -10,9 +10,10 @@ TEST_SCRIPTS := $(sort $(wildcard tests/*/test_*.sh tests/*/test_*.py tests/unit
                   tests/unit/*/test_*.py))
 TEST_BINS := $(patsubst tests/%.c,$(B)/tests/%,$(UNIT_SRC) $(INTEGRATION_SRC))
 WRAP := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
-# The archives of libzstd and jansson, whose allocations are then wrapped as well: their stable
-# interfaces have no other way, or none for one caller, to make them fail.
-UNIT_DEPS = $(patsubst -ljansson,-l:libjansson.a,$(LIB_DEPS:-lzstd=-l:libzstd.a))
+# The archives of libzstd, jansson and c-ares, whose allocations are then wrapped as well: their
+# stable interfaces have no other way, or none for one caller, to make them fail.
+UNIT_DEPS = $(patsubst -lcares,-l:libcares.a,$(patsubst -ljansson,-l:libjansson.a,\
+              $(LIB_DEPS:-lzstd=-l:libzstd.a)))
 
 SUPPORT_OBJ := $(call obj,$(SUPPORT_SRC))
 TEST_GEN_OBJ := $(call obj,$(GEN_TESTING) $(GEN_ETCD))

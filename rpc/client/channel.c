@@ -159,6 +159,10 @@ static tern_code check_options(const tern_channel_options *o, tern_status *reter
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "compression is %d, which is no value of tern_compression",
                                (int)o->compression);
+    if ((unsigned)o->dns_resolver > TERN_DNS_ARES)
+        return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
+                               "dns_resolver is %d, which is no value of tern_dns_resolver",
+                               (int)o->dns_resolver);
     if (!printable(o->authority))
         return tern_status_set(reterr, TERN_INVALID_ARGUMENT,
                                "authority has a character that may not be sent");

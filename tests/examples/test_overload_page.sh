@@ -28,7 +28,7 @@ done
 program=$(grep -l 'int main(' "${blocks[@]}")
 # shellcheck disable=SC2086
 $cc $flags -o "$work/program" "$program" "$B/lib/libtern.a" -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd \
-    -ljansson -lpthread
+    -ljansson -lcares -lpthread
 cat >"$work/expected" <<'END'
 healthy: OK
 broken: UNAVAILABLE

@@ -72,6 +72,15 @@ typedef struct tern_retry_options {
     double throttle_token_ratio;  /* tokens a success gives back, (0, 1]; 0.1, or likewise */
 } tern_retry_options;
 
+/* Who looks up the names of targets (docs/name-resolution.md). */
+typedef enum tern_dns_resolver {
+    TERN_DNS_DEFAULT = 0, /* the environment variable TERN_DNS_RESOLVER says, native or ares;
+                             native */
+    TERN_DNS_NATIVE = 1,  /* the system: all sources that it has; how long an answer holds is not
+                             known */
+    TERN_DNS_ARES = 2     /* c-ares: /etc/hosts and DNS; looks again when an answer has grown old */
+} tern_dns_resolver;
+
 /* Options of a channel: copied by tern_channel_new(). Begin with TERN_CHANNEL_OPTIONS_INIT. */
 typedef struct tern_channel_options {
     size_t size;
@@ -103,6 +112,10 @@ typedef struct tern_channel_options {
      * that answers. Goes before what a service config says. NULL: as that says, else pick_first. */
     const char *load_balancing;
     bool health_check_disabled; /* healthCheckConfig of the service config does not count (A17) */
+    tern_dns_resolver dns_resolver; /* of names without a server; SRV and dns://server/ are always
+                                       asked for by c-ares */
+    bool dns_service_config;        /* look for a service config in DNS, which goes before
+                                       `service_config`: TXT record _grpc_config.NAME (A2) */
     uint32_t servers_reload_ms; /* of a target file:, how often it is looked at; 1,000, at least
                                    100 */
     uint32_t receive_window_bytes_max; /* windows grow to it with the path; 16 MiB, not above it */
@@ -155,7 +168,8 @@ typedef struct tern_channel_stats {
     tern_breaker_force breaker_forced;
 } tern_channel_stats;
 
-/* Makes a channel to `target`: "dns:host:port" (or plain "host:port"), "ipv4:a.b.c.d:port[,…]",
+/* Makes a channel to `target`: "dns:host:port" (or plain "host:port"), "dns://server/host:port",
+ * "srv:///_service._tcp.name", "ipv4:a.b.c.d:port[,…]",
  * "ipv6:[addr]:port[,…]", "unix:/path", "unix-abstract:name", "file:///path" of a list of servers,
  * or of a scheme of tern/resolver.h (docs/name-resolution.md). Nothing is connected yet. `opts` may
  * be NULL. On success *ret is owned by the caller. INVALID_ARGUMENT: the target or an option cannot

@@ -281,6 +281,27 @@
 #ifndef TERN_LIMIT_SERVERS_RELOAD_MS_MIN
 #define TERN_LIMIT_SERVERS_RELOAD_MS_MIN 100u
 #endif
+/* One look-up by DNS in all, ms: UNAVAILABLE; a question that is not answered is repeated after so
+ * long, ms, twice as long each time, and is asked so often. (As an attempt to connect; resolv.conf:
+ * 5 s, twice.) */
+#ifndef TERN_LIMIT_DNS_MS
+#define TERN_LIMIT_DNS_MS 20000u
+#endif
+#ifndef TERN_LIMIT_DNS_TRY_MS
+#define TERN_LIMIT_DNS_TRY_MS 2000u
+#endif
+#ifndef TERN_LIMIT_DNS_TRIES
+#define TERN_LIMIT_DNS_TRIES 3u
+#endif
+/* So long a look-up waits for a service config that DNS may have when all else is there, ms: the
+ * former one stays then. (Tern's own.) */
+#ifndef TERN_LIMIT_DNS_CONFIG_MS
+#define TERN_LIMIT_DNS_CONFIG_MS 2000u
+#endif
+/* SRV records of one name; further ones are ignored. (Their names are looked up all at once.) */
+#ifndef TERN_LIMIT_SRV_RECORDS
+#define TERN_LIMIT_SRV_RECORDS 32u
+#endif
 /* Schemes that a process registers: RESOURCE_EXHAUSTED. (Tern's own.) */
 #ifndef TERN_LIMIT_RESOLVER_SCHEMES
 #define TERN_LIMIT_RESOLVER_SCHEMES 16u

@@ -122,6 +122,8 @@ include_breach tools/tern/b.c '<nghttp2/nghttp2.h>' "only rpc/h2"
 include_breach rpc/include/tern/b.h '<nghttp2/nghttp2.h>' "only rpc/h2"
 include_breach rpc/client/b.c '<openssl/ssl.h>' "only rpc/io"
 include_breach rpc/h2/b.c '<openssl/ssl.h>' "only rpc/io"
+include_breach rpc/client/b.c '<ares.h>' "only rpc/io"
+include_breach rpc/client/b.c '<ares_version.h>' "only rpc/io"
 include_breach rpc/client/b.c '<zlib.h>' "only rpc/wire"
 include_breach rpc/include/tern/b.h '<zstd.h>' "only rpc/wire"
 include_breach tools/tern/b.c '<zstd_errors.h>' "only rpc/wire"
@@ -148,6 +150,7 @@ include_fine rpc/stub/b.c '"client/a.h"'
 include_fine rpc/h2/b.c '<nghttp2/nghttp2.h>'
 include_fine rpc/h2/b.c '"policy/a.h"'
 include_fine rpc/io/b.c '<openssl/ssl.h>'
+include_fine rpc/io/b.c '<ares.h>'
 include_fine rpc/policy/service_config_json.c '<jansson.h>'
 include_fine tools/tern/b.c '<jansson.h>'
 include_fine rpc/wire/b.c '<zlib.h>'
