@@ -383,6 +383,9 @@ tern_code tern__resolver_await(tern__resolver *r, int64_t deadline, tern_context
     pthread_mutex_lock(&r->lock);
     uint64_t looks = r->n_looks;
     r->wanted = true;
+    if (r->last) /* what was found before is better than to wait for ever */
+        deadline = tern__time_min(
+            deadline, tern__time_add(now, tern__ms_to_ns(TERN_LIMIT_RESOLVE_PATIENCE_MS)));
     if (r->driver->exact)
         run_due(r, now);
     else if (!r->running)

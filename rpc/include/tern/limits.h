@@ -222,6 +222,11 @@
 #ifndef TERN_LIMIT_RESOLVE_INTERVAL_MS
 #define TERN_LIMIT_RESOLVE_INTERVAL_MS 30000u
 #endif
+/* A pick_first channel that connects waits so long for its name to be looked up when it knows
+ * servers from before, ms: then it tries those. (Tern's own.) */
+#ifndef TERN_LIMIT_RESOLVE_PATIENCE_MS
+#define TERN_LIMIT_RESOLVE_PATIENCE_MS 2000u
+#endif
 /* Connections of one channel to its server, whatever is asked for. (gRFC A105: 10.) */
 #ifndef TERN_LIMIT_CONNECTIONS_PER_CHANNEL
 #define TERN_LIMIT_CONNECTIONS_PER_CHANNEL 10u
