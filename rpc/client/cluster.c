@@ -499,6 +499,8 @@ int tern__cluster_resolved(tern__cluster *c, const tern__resolved *found, const 
 {
     tern_status no_memory = { .code = TERN_OK };
     int rv = found ? update(c, &found->list, found) : 0;
+    if (rv == -ECANCELED) /* it sleeps, or its channel is being freed */
+        return rv;
     if (rv) {
         tern_status_set(&no_memory, TERN_UNAVAILABLE, "out of memory for %u addresses",
                         found->list.n);

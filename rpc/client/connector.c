@@ -10,6 +10,9 @@
 #include "io/clock.h"
 #include "io/context.h"
 
+/* How often a pause looks whether it is still as long. */
+#define PAUSE_SLICE_NS (500 * TERN__NS_PER_MS)
+
 struct tern__connector {
     pthread_mutex_t lock;
     pthread_cond_t ended;
@@ -92,6 +95,16 @@ static void answer(tern__connector *c, tern__transport *t, const tern_status *wh
     }
 }
 
+/* The pause after a failure, which new servers may cut short. */
+static void pause_for(tern__connector *c)
+{
+    int64_t now, at;
+    while ((now = tern__clock_now()) < (at = tern__subchannel_retry_at(c->sc)))
+        if (tern__context_sleep(&c->context,
+                                tern__time_min(at, tern__time_add(now, PAUSE_SLICE_NS))) != TERN_OK)
+            return;
+}
+
 /* True while there is something to do; else the thread is to end, and has said so. */
 static bool go_on(tern__connector *c)
 {
@@ -130,7 +143,7 @@ static void *run(void *arg)
         } else {
             answer(c, NULL, &why);
             if (somebody_waits(c)) /* and insists */
-                tern__context_sleep(&c->context, tern__subchannel_retry_at(c->sc));
+                pause_for(c);
         }
     }
     return NULL;

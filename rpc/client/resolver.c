@@ -1,6 +1,7 @@
 /* See resolver.h. */
 #include "client/resolver.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,17 +152,17 @@ static int deliver(tern_channel *ch, unsigned todo, const tern__resolved *found,
                    const tern_status *error, bool exact)
 {
     tern__cluster *c = atomic_load(&ch->cluster);
-    if (!c || atomic_load(&c->asleep)) {
-        if ((todo & TODO_LIST) && exact)
-            tern__subchannel_keep(&ch->sub, &found->list);
-        return 0; /* if it wakes just now, it catches up */
+    int rv = 0;
+    if (c && !atomic_load(&c->asleep)) {
+        if (todo & (TODO_LIST | TODO_ERROR))
+            rv = tern__cluster_resolved(c, todo & TODO_LIST ? found : NULL, error);
+        else
+            tern__cluster_stir(c);
     }
-    if (todo & TODO_LIST)
-        return tern__cluster_resolved(c, found, NULL);
-    if (todo & TODO_ERROR)
-        return tern__cluster_resolved(c, NULL, error);
-    tern__cluster_stir(c);
-    return 0;
+    /* It may have fallen asleep just now; if it wakes just now, it catches up. */
+    if ((todo & TODO_LIST) && exact && (!c || atomic_load(&c->asleep)))
+        tern__subchannel_keep(&ch->sub, &found->list);
+    return rv == -ECANCELED ? 0 : rv;
 }
 
 /* Has `todo` delivered. With the lock held, and released meanwhile. 0, or -errno of what could not

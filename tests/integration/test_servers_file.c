@@ -207,6 +207,57 @@ static void test_missing(void **state)
     }
 }
 
+static void *write_soon(void *arg)
+{
+    (void)arg;
+    probe_sleep_ms(50);
+    write_list(2);
+    return NULL;
+}
+
+static atomic_uint n_done;
+
+static void on_done(void *ctx, const tern_status *status, const void *response, size_t len)
+{
+    (void)response;
+    (void)len;
+    *(tern_code *)ctx = status->code;
+    atomic_fetch_add(&n_done, 1);
+}
+
+/* A call that waits through a long pause after a failure goes on when there is a new list. */
+static void test_pause_is_cut_short(void **state)
+{
+    (void)state;
+    static const tern_method m = { .path = "/tests.v1.Probe/Echo" };
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    tern_call_options call = TERN_CALL_OPTIONS_INIT;
+    opts.servers_reload_ms = 100;
+    opts.breaker.disabled = true;
+    opts.reconnect_backoff_ms = opts.reconnect_backoff_ms_max = 600000;
+    call.timeout_ms = PATIENCE_MS;
+    call.wait_for_ready = TERN_CHOICE_YES;
+    for (unsigned i = 0; i < 2; i++) {
+        pthread_t t;
+        write_text("unix:/nobody/is/here\n");
+        assert_int_equal(tern_channel_new(target, &opts, &ch, &st), TERN_OK);
+        assert_int_equal(pthread_create(&t, NULL, write_soon, NULL), 0);
+        if (i) {
+            tern_code code = TERN_UNKNOWN;
+            atomic_store(&n_done, 0);
+            assert_int_equal(tern_call_unary_start(ch, &m, &call, "", 0, on_done, &code, &st),
+                             TERN_OK);
+            assert_true(probe_wait(&n_done, 1));
+            assert_int_equal(code, TERN_OK);
+        } else if (probe_echo(ch, &call, "hello", &st) != TERN_OK) {
+            fail_msg("%s", st.message);
+        }
+        pthread_join(t, NULL);
+        tern_channel_free(ch);
+        ch = NULL;
+    }
+}
+
 static void test_targets(void **state)
 {
     (void)state;
@@ -238,6 +289,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pick_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_content, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pause_is_cut_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_targets, setup, teardown),
     };
     return cmocka_run_group_tests(tests, start_all, stop_all);
