@@ -74,6 +74,11 @@ static void fill_breakers(tern__service_config *c)
 
 static void free_config(tern__service_config *c)
 {
+    if (c->whole) {
+        tern__service_config_unref(c->whole); /* which has everything */
+        free(c);
+        return;
+    }
     tern__strmap_deinit(&c->by_path);
     tern__arena_deinit(&c->arena);
     free(c);
@@ -86,7 +91,7 @@ static tern__service_config *read_config(tern__json_reader *r, tern__json *root)
         tern__json_out_of_memory(r);
         return NULL;
     }
-    c->refs = 1;
+    atomic_init(&c->refs, 1);
     tern__arena_init(&c->arena, NULL, 0, 0);
     read_throttling(c, r, root);
     read_health_check(c, r, root);
@@ -141,6 +146,22 @@ void tern__service_config_unref(tern__service_config *c)
     assert(c->refs > 0);
     if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) == 1)
         free_config(c);
+}
+
+tern__service_config *tern__service_config_of_cluster(tern__service_config *c, uint32_t cluster)
+{
+    const size_t from = offsetof(tern__service_config, lb); /* the count is not its own */
+    assert(cluster < c->n_clusters);
+    tern__service_config *part = calloc(1, sizeof *part);
+    if (!part)
+        return NULL;
+    memcpy((char *)part + from, (const char *)c + from, sizeof *part - from);
+    atomic_init(&part->refs, 1);
+    part->whole = tern__service_config_ref(c);
+    part->n_clusters = part->n_routes = 0;
+    if (c->clusters[cluster].lb)
+        part->lb = c->clusters[cluster].lb;
+    return part;
 }
 
 const tern__method_config *tern__service_config_method(const tern__service_config *c,

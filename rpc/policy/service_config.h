@@ -1,6 +1,6 @@
 /* A service config: how a client should talk to a service, as its owner wrote it (grpc
  * doc/service_config.md; gRFC A2, A6, A17, A21, A24), with a block of Tern's own. Parsed as a whole
- * or not at all, then immutable. Pure, and without a lock: the owner shares it under its own. */
+ * or not at all, then immutable, and shared by whoever holds a reference. */
 #ifndef TERN__POLICY_SERVICE_CONFIG_H
 #define TERN__POLICY_SERVICE_CONFIG_H
 
@@ -19,6 +19,7 @@
 #include "policy/lb_config.h"
 #include "policy/retry.h"
 #include "policy/retry_budget.h"
+#include "policy/route.h"
 
 /* "Not limited by the config", of message sizes. */
 #define TERN__CONFIG_NO_LIMIT UINT64_MAX
@@ -49,8 +50,16 @@ typedef struct tern__method_config {
     tern__config_guard guard;
 } tern__method_config;
 
+/* A further target that routes may lead to. */
+typedef struct tern__cluster_config {
+    const char *name, *target;
+    const char *authority;     /* NULL: the target's */
+    const tern__lb_config *lb; /* NULL: as the channel */
+} tern__cluster_config;
+
 typedef struct tern__service_config {
     atomic_uint refs;
+    struct tern__service_config *whole; /* it is a part of this one, a reference; NULL: of none */
     const tern__lb_config *lb; /* NULL: not chosen, pick_first */
     bool has_throttling;       /* retryThrottling, for tern__throttle_init() */
     double throttle_max_tokens, throttle_token_ratio;
@@ -61,6 +70,10 @@ typedef struct tern__service_config {
     bool has_retry_budget, has_adaptive_throttle;
     tern__retry_budget_options retry_budget;
     tern__adaptive_throttle_options adaptive_throttle;
+
+    uint32_t n_clusters, n_routes;
+    tern__cluster_config *clusters;
+    tern__route *routes;
 
     uint32_t n_methods; /* entries of methodConfig */
     tern__method_config *methods;
@@ -85,6 +98,10 @@ tern_code tern__service_config_choose(const char *text, size_t len, const tern__
 /* By any thread. NULL is fine. */
 tern__service_config *tern__service_config_ref(tern__service_config *c);
 void tern__service_config_unref(tern__service_config *c);
+
+/* What a config says to the channel of one of its clusters: the same, with the cluster's policy if
+ * it has one, and without routes. A reference; NULL: out of memory. */
+tern__service_config *tern__service_config_of_cluster(tern__service_config *c, uint32_t cluster);
 
 /* The entry for a method, by the path of its calls ("/package.Service/Method"): the one that names
  * it, else the one that names its service, else the default, else NULL. Constant time, no memory.

@@ -325,6 +325,18 @@ const char *tern__json_only_key(tern__json *obj)
     return json_object_iter_key(json_object_iter(obj));
 }
 
+size_t tern__json_fields(tern__json *obj)
+{
+    return json_object_size(obj);
+}
+
+const char *tern__json_next_key(tern__json *obj, const char *key)
+{
+    void *at = key ? json_object_iter_next(obj, json_object_iter_at(obj, key))
+                   : json_object_iter(obj);
+    return json_object_iter_key(at);
+}
+
 bool tern__json_bool(tern__json_reader *r, tern__json *obj, const char *key, bool dflt)
 {
     tern__json *v = field(r, obj, key);

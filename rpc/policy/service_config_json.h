@@ -73,6 +73,10 @@ const char *tern__json_string_at(tern__json_reader *r, tern__json *array, size_t
 const char *tern__json_only_key(tern__json *obj);
 /* What it says, as text without spaces, to be freed; NULL: out of memory, which is a fault. */
 char *tern__json_text(tern__json_reader *r, tern__json *obj);
+/* How many fields an object has, 0 for NULL; their names, one after the other (from NULL to NULL),
+ * in the order of the text. */
+size_t tern__json_fields(tern__json *obj);
+const char *tern__json_next_key(tern__json *obj, const char *key);
 /* A fault if the object has a field that is not among the names, whose list ends with NULL. */
 void tern__json_no_others(tern__json_reader *r, tern__json *obj, const char *const names[]);
 

@@ -334,15 +334,23 @@ static const tern__lb_config *read_older(lb_reader *l, tern__json *root)
     return NULL;
 }
 
+const tern__lb_config *tern__service_config_lb(tern__service_config *c, tern__json_reader *r,
+                                               tern__json *obj)
+{
+    lb_reader l = { r, &c->arena };
+    tern__json *list = tern__json_array_of(r, obj, "loadBalancingConfig");
+    if (!list || tern__json_len(list) == 0)
+        return NULL;
+    size_t before = tern__json_enter(r, "loadBalancingConfig");
+    const tern__lb_config *ret = read_list(&l, list);
+    tern__json_leave(r, before);
+    return ret;
+}
+
 void tern__service_config_read_lb(tern__service_config *c, tern__json_reader *r, tern__json *root)
 {
     lb_reader l = { r, &c->arena };
-    tern__json *list = tern__json_array_of(r, root, "loadBalancingConfig");
-    if (!list || tern__json_len(list) == 0) {
+    c->lb = tern__service_config_lb(c, r, root);
+    if (!c->lb)
         c->lb = read_older(&l, root);
-        return;
-    }
-    size_t before = tern__json_enter(r, "loadBalancingConfig");
-    c->lb = read_list(&l, list);
-    tern__json_leave(r, before);
 }

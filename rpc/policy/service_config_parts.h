@@ -18,6 +18,12 @@ void tern__service_config_read_methods(tern__service_config *c, tern__json_reade
 void tern__service_config_read_lb(tern__service_config *c, tern__json_reader *r, tern__json *root);
 /* Whether a policy of that name comes with the library. */
 bool tern__lb_is_built_in(const char *name);
+/* loadBalancingConfig of any object; NULL: it has none, or there was a fault. */
+const tern__lb_config *tern__service_config_lb(tern__service_config *c, tern__json_reader *r,
+                                               tern__json *obj);
+/* Clusters and routes, of the root's "tern". */
+void tern__service_config_read_routes(tern__service_config *c, tern__json_reader *r,
+                                      tern__json *tern);
 /* "tern" of the root, and that of a method config. */
 void tern__service_config_read_tern(tern__service_config *c, tern__json_reader *r,
                                     tern__json *root);

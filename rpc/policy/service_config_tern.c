@@ -8,7 +8,8 @@
  *       "callsInFlightMax": 500,
  *       "retryBudget": { "window": "10s", "percent": 20, "perSecondMin": 10 },
  *       "adaptiveThrottling": { "window": "120s", "ratio": 2, "requestsMin": 10,
- *                               "percentMax": 90 }
+ *                               "percentMax": 90 },
+ *       "clusters": {…}, "routes": […]       (service_config_routes.c)
  *     }
  *
  * Everything is optional; a breaker has the fields of tern_breaker_options (tern/channel.h), with
@@ -134,5 +135,6 @@ void tern__service_config_read_tern(tern__service_config *c, tern__json_reader *
     size_t before = tern__json_enter(r, "tern");
     read_retry_budget(c, r, o);
     read_adaptive(c, r, o);
+    tern__service_config_read_routes(c, r, o);
     tern__json_leave(r, before);
 }

@@ -366,6 +366,21 @@
 #ifndef TERN_LIMIT_SERVICE_CONFIG_PATH_BYTES
 #define TERN_LIMIT_SERVICE_CONFIG_PATH_BYTES 1024u
 #endif
+/* Clusters and routes of a service config, headers that one route looks at, and bytes of a
+ * cluster's name: likewise. (Our own. A cluster costs what a channel does, a route a comparison of
+ * each call; Gateway API has 16 rules, 16 headers in a match, and 16 backends.) */
+#ifndef TERN_LIMIT_CLUSTERS
+#define TERN_LIMIT_CLUSTERS 16u
+#endif
+#ifndef TERN_LIMIT_ROUTES
+#define TERN_LIMIT_ROUTES 64u
+#endif
+#ifndef TERN_LIMIT_ROUTE_HEADERS
+#define TERN_LIMIT_ROUTE_HEADERS 16u
+#endif
+#ifndef TERN_LIMIT_CLUSTER_NAME_BYTES
+#define TERN_LIMIT_CLUSTER_NAME_BYTES 64u
+#endif
 /* Endpoints that a least_request pick compares, and entries of a ring_hash ring, whatever a service
  * config asks for. (A48: 10; A42: 4,096, of at most 8 Mi that may be asked for.) */
 #ifndef TERN_LIMIT_LB_CHOICES

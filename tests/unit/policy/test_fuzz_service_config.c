@@ -24,7 +24,11 @@ static const char *const full =
     "\"retryThrottling\":{\"maxTokens\":10,\"tokenRatio\":0.1},"
     "\"healthCheckConfig\":{\"serviceName\":\"a.B\"},"
     "\"tern\":{\"callsInFlightMax\":500,\"breaker\":{\"window\":\"10s\",\"open\":\"1s\","
-    "\"openMax\":\"30s\"},\"retryBudget\":{\"percent\":20},\"adaptiveThrottling\":{\"ratio\":2}},"
+    "\"openMax\":\"30s\"},\"retryBudget\":{\"percent\":20},\"adaptiveThrottling\":{\"ratio\":2},"
+    "\"clusters\":{\"v2\":{\"target\":\"dns:v2:1\"}},\"routes\":[{\"match\":{\"service\":\"a.B\","
+    "\"headers\":[{\"name\":\"x-v\",\"exact\":\"2\"},{\"name\":\"x-n\",\"range\":{\"start\":1,"
+    "\"end\":9},\"invert\":true}]},\"clusters\":[{\"name\":\"v2\",\"weight\":5},"
+    "{\"weight\":95}]}]},"
     "\"methodConfig\":[{\"name\":[{\"service\":\"a.B\",\"method\":\"C\"},{\"service\":\"a.B\"}],"
     "\"waitForReady\":true,\"timeout\":\"1.5s\",\"maxRequestMessageBytes\":\"1024\","
     "\"retryPolicy\":{\"maxAttempts\":4,\"initialBackoff\":\"0.1s\",\"maxBackoff\":\"1s\","
@@ -67,6 +71,11 @@ static void test_values(void **state)
         "healthCheckConfig\":{\"serviceName",
         "tern\":{\"retryBudget\":{\"window",
         "tern\":{\"adaptiveThrottling",
+        "tern\":{\"clusters",
+        "tern\":{\"clusters\":{\"v2\":{\"target",
+        "tern\":{\"routes\":[{\"clusters",
+        "tern\":{\"routes\":[{\"clusters\":[{\"weight",
+        "tern\":{\"routes\":[{\"match\":{\"headers\":[{\"name\":\"a\",\"range",
     };
     static const char *const values[] = {
         "null",
