@@ -15,6 +15,8 @@
 #define HANDSHAKE_MS 200
 /* More than any honest call takes here, sanitizers included. */
 #define PATIENCE_MS 10000
+/* What a call may take beside an attack; a busy machine alone takes two seconds at times. */
+#define HONEST_MS_MAX 5000
 #define NO_ERROR 0u
 #define ENHANCE_YOUR_CALM 11u
 #define ECHO_PATH "/tests.v1.Probe/Nothing"
@@ -79,7 +81,7 @@ static int teardown(void **state)
                       atomic_load(&honest.failed), honest.failed ? honest.st.message : "");
         return -1;
     }
-    if (honest.slowest_ms > 2000) {
+    if (honest.slowest_ms > HONEST_MS_MAX) {
         print_message("the honest client waited %lld ms\n", (long long)honest.slowest_ms);
         return -1;
     }
