@@ -212,12 +212,14 @@ void tern__cluster_connected(tern__endpoint *ep)
     tern__transport *t = ep->connect.transport;
     pthread_mutex_lock(&c->lock);
     ep->connecting = false;
-    if (!t && ep->index != TERN__LB_NONE)
-        c->last_error = ep->connect.status;
-    tern__lb_state state = t ? tern__cluster_health_begin(c, ep) : TERN__LB_TRANSIENT_FAILURE;
-    tern__cluster_report(c, ep, state, tern__clock_now());
-    if (state == TERN__LB_READY)
-        tern__bridge_leave(c);
+    if (ep->index != TERN__LB_NONE) { /* else it is being retired: nobody is to watch it any more */
+        if (!t)
+            c->last_error = ep->connect.status;
+        tern__lb_state state = t ? tern__cluster_health_begin(c, ep) : TERN__LB_TRANSIENT_FAILURE;
+        tern__cluster_report(c, ep, state, tern__clock_now());
+        if (state == TERN__LB_READY)
+            tern__bridge_leave(c);
+    }
     pthread_mutex_unlock(&c->lock);
     tern__transport_unref(t);
     post(c);

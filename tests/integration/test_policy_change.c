@@ -29,6 +29,9 @@
 #define SUBSET                                                                \
     LB("\"random_subsetting_experimental\":{\"subsetSize\":2,\"childPolicy\":" \
        "[{\"round_robin\":{}}]}")
+#define HEALTH                                                                \
+    "{\"healthCheckConfig\":{\"serviceName\":\"\"},\"loadBalancingConfig\":" \
+    "[{\"round_robin\":{}}]}"
 #define RING(header) LB("\"ring_hash_experimental\":{\"requestHashHeader\":\"" header "\"}")
 
 static const char *const clusters[] = {
@@ -199,6 +202,23 @@ static void test_subset(void **state)
         reach_all();
         assert_int_equal(n_connected(), SERVERS);
     }
+    nothing_in_flight();
+}
+
+/* Servers that are asked whether they serve (gRFC A17), and then are not any more. */
+static void test_health(void **state)
+{
+    (void)state;
+    static const char *const others[] = { PICK_FIRST, ROUND_ROBIN, SUBSET, RING("x") };
+    ch = channel_with(target, HEALTH);
+    for (unsigned i = 0; i < sizeof others / sizeof *others; i++) {
+        reach_all();
+        set(others[i]);
+        calls(20);
+        set(HEALTH);
+        calls(20);
+    }
+    reach_all();
     nothing_in_flight();
 }
 
@@ -604,6 +624,7 @@ static void test_under_load(void **state)
     for (unsigned i = 0; i < 120; i++) {
         set(i % 3 == 2    ? PICK_FIRST
             : i % 10 == 0 ? SUBSET
+            : i % 10 == 5 ? HEALTH
                           : clusters[i % N_CLUSTERS]);
         probe_sleep_ms(i % 7);
     }
@@ -623,6 +644,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_within_the_cluster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_subset, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_health, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_from_pick_first_and_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names, setup, teardown),
