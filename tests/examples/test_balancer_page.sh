@@ -19,7 +19,7 @@ awk '$0 == "```c" { on = 1; next } $0 == "```" { on = 0 } on' $page >"$work/prog
 grep -q 'int main(' "$work/program.c" || { echo "$page has no program: it is gone, or this test is"; exit 1; }
 # shellcheck disable=SC2086
 $cc $flags -o "$work/program" "$work/program.c" "$B/lib/libtern.a" -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz \
-    -lzstd -ljansson -lpthread
+    -lzstd -ljansson -lcares -lpthread
 timeout 60 "$work/program" >"$work/said"
 said=$(cat "$work/said")
 [ -n "$said" ] && grep -qF -- "    $said" $page || { echo "$page does not tell: $said"; exit 1; }
