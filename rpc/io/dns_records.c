@@ -28,7 +28,7 @@ static void draw(tern__dns_srv *at, uint32_t n, tern__rng *rng)
     uint32_t sum = 0, so_far = 0, i = 0;
     for (uint32_t k = 0; k < n; k++)
         sum += at[k].weight;
-    uint32_t limit = (uint32_t)tern__rng_below(rng, (uint64_t)sum + 1);
+    uint32_t limit = tern__rng_below(rng, sum + 1);
     for (; i + 1 < n; i++) {
         so_far += at[i].weight;
         if (so_far >= limit)
