@@ -34,7 +34,6 @@ static void init_retry(tern__call *c)
 tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *method,
                           const tern_call_options *opts, const tern__call_codec *codec)
 {
-    c->ch = ch;
     c->method = method;
     c->opts = opts;
     c->codec = codec;
@@ -43,7 +42,7 @@ tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *me
     c->status.code = TERN_OK;
     c->status.message[0] = '\0';
     c->context = tern__call_parent(opts);
-    tern__call_terms_begin(&c->terms, ch, method, opts);
+    c->ch = ch = tern__call_terms_begin(&c->terms, ch, method, opts);
     init_retry(c);
     return tern__head_init(&c->head, ch, method, opts, c->terms.deadline, &c->status);
 }

@@ -31,7 +31,8 @@ typedef struct tern__call {
     tern_status status;
 } tern__call;
 
-/* Fills the struct and the header fields; `opts` has been checked and is borrowed, as is `codec`.
+/* Fills the struct and the header fields; c->ch is the channel of the cluster that the call is
+ * routed to, or `ch`; `opts` has been checked and is borrowed, as is `codec`.
  * On failure the reason is in c->status. tern__call_deinit() is due in either case. */
 tern_code tern__call_init(tern__call *c, tern_channel *ch, const tern_method *method,
                           const tern_call_options *opts, const tern__call_codec *codec);

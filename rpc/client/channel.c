@@ -20,6 +20,7 @@
 #include "client/proxy.h"
 #include "client/reactor.h"
 #include "client/resolver.h"
+#include "client/routing.h"
 #include "client/target.h"
 #include "client/throttles.h"
 #include "io/clock.h"
@@ -104,7 +105,7 @@ static bool make_strings(tern_channel *ch, const char *target, const tern__targe
 static bool take_throttle(tern_channel *ch, const char *target, const tern_retry_options *said)
 {
     const tern_retry_options *o = &ch->opt.retry;
-    bool given = said->throttle_max_tokens > 0 || said->throttle_token_ratio > 0;
+    bool given = !ch->parent && (said->throttle_max_tokens > 0 || said->throttle_token_ratio > 0);
     ch->throttle = tern__throttles_take(target, o->throttle_max_tokens, o->throttle_token_ratio,
                                         given);
     return ch->throttle != NULL;
@@ -211,7 +212,7 @@ static void list_channel(tern_channel *ch)
     sub->calls = &ch->attempts;
     e->n_calls = sub->n_calls = 1;
     atomic_store(&sub->state, TERN__IDLE);
-    tern__registry_add(e, TERN__ENTITY_CHANNEL, NULL);
+    tern__registry_add(e, TERN__ENTITY_CHANNEL, ch->parent ? &ch->parent->entity : NULL);
     tern__registry_add(sub, TERN__ENTITY_SUBCHANNEL, e);
 }
 
@@ -256,15 +257,17 @@ static tern_code named_policy(const tern_channel *ch, tern__service_config **ret
     return code ? tern_status_set(reterr, code, "%s", why.message) : TERN_OK;
 }
 
-/* The policy that the program gives. */
-static tern_code balance(tern_channel *ch, tern_status *reterr)
+/* The policy that the program gives; to a cluster it has given its parent's. */
+static tern_code balance(tern_channel *ch, const tern__channel_origin *origin, tern_status *reterr)
 {
-    tern__service_config *config;
-    if (!ch->opt.load_balancing)
-        return TERN_OK;
-    tern_code code = named_policy(ch, &config, reterr);
+    tern__service_config *config = NULL;
+    tern_code code = TERN_OK;
+    if (ch->opt.load_balancing)
+        code = named_policy(ch, &config, reterr);
+    else if (origin && !origin->own_policy)
+        config = tern__service_config_ref(origin->parent->lb_given);
     ch->opt.load_balancing = NULL;
-    if (code != TERN_OK)
+    if (code != TERN_OK || !config)
         return code;
     ch->lb_given = config;
     ch->hash_header = tern__lb_hash_header(config->lb);
@@ -273,10 +276,13 @@ static tern_code balance(tern_channel *ch, tern_status *reterr)
               : TERN_OK;
 }
 
-/* The service config that the options give. */
-static tern_code configure(tern_channel *ch, const tern_channel_options *opts, tern_status *reterr)
+/* The service config that the options give, or of which a cluster is. */
+static tern_code configure(tern_channel *ch, const tern_channel_options *opts,
+                           const tern__channel_origin *origin, tern_status *reterr)
 {
     const char *json = opts->service_config;
+    if (origin)
+        return tern__channel_take_config(ch, tern__service_config_ref(origin->config), reterr);
     if (json) {
         tern_status why;
         tern_code code = tern_channel_set_service_config(ch, json, strlen(json), &why);
@@ -292,15 +298,35 @@ static void end_resolver(tern__resolver *r)
     tern__resolver_unref(r);
 }
 
+/* What a cluster has of its parent besides its options. */
+static bool inherit(tern_channel *ch)
+{
+    if (!ch->parent)
+        return true;
+    ch->receive_max_given = ch->parent->receive_max_given;
+    char *user_agent = strdup(ch->parent->user_agent);
+    if (!user_agent)
+        return false;
+    free(ch->user_agent);
+    ch->user_agent = user_agent;
+    ch->user_agent_field = fixed("user-agent", ch->user_agent);
+    return true;
+}
+
 tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
                            tern_channel **ret, tern_status *reterr)
 {
     static const tern_channel_options defaults = TERN_CHANNEL_OPTIONS_INIT;
+    return tern__channel_make(target, opts ? opts : &defaults, NULL, ret, reterr);
+}
+
+tern_code tern__channel_make(const char *target, const tern_channel_options *opts,
+                             const tern__channel_origin *origin, tern_channel **ret,
+                             tern_status *reterr)
+{
     tern__target parsed;
     tern__tls_dial dial = { .creds = NULL };
     tern__resolver *resolver = NULL;
-    if (!opts)
-        opts = &defaults;
     tern_code code = check_options(opts, reterr);
     if (code == TERN_OK)
         code = tern__target_open(target, opts, &parsed, &resolver, reterr);
@@ -316,12 +342,13 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     }
     ch->opt = *opts;
+    ch->parent = origin ? origin->parent : NULL;
     ch->opt.service_config = ch->opt.service_config_file = NULL; /* read below, not kept */
     ch->receive_max_given = opts->receive_message_bytes_max != 0;
     ch->opt.fault = tern_fault_ref(opts->fault);
     fill_options(&ch->opt);
     tern__proxy *proxy = NULL;
-    if (!make_strings(ch, target, &parsed) || !copy_interceptors(ch) ||
+    if (!make_strings(ch, target, &parsed) || !inherit(ch) || !copy_interceptors(ch) ||
         !take_throttle(ch, target, &opts->retry) || !find_proxy(ch, &parsed, &proxy)) {
         tern__tls_dial_deinit(&dial);
         end_resolver(resolver);
@@ -335,9 +362,9 @@ tern_code tern_channel_new(const char *target, const tern_channel_options *opts,
     ch->sub.proxy = proxy;
     ch->sub.resolver = resolver;
     list_channel(ch);
-    code = balance(ch, reterr);
+    code = balance(ch, origin, reterr);
     if (code == TERN_OK)
-        code = configure(ch, opts, reterr);
+        code = configure(ch, opts, origin, reterr);
     if (code == TERN_OK && resolver)
         code = tern__resolver_start(resolver, ch, opts, reterr);
     if (code != TERN_OK) {
@@ -354,6 +381,7 @@ void tern_channel_free(tern_channel *ch)
         return;
     tern__config_file_free(ch->config_file);
     tern__resolver_close(ch->sub.resolver);
+    tern__channel_unroute(ch);
     tern__cluster_free(ch->cluster);
     tern__registry_remove(&ch->entity);
     tern__registry_remove(&ch->sub.entity);
@@ -366,10 +394,20 @@ void tern_channel_free(tern_channel *ch)
 tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms, tern_status *reterr)
 {
     int64_t span = timeout_ms > 0 ? tern__ms_to_ns(timeout_ms) : 0;
-    const tern__connect_wait wait = {
-        .deadline = tern__time_add(tern__clock_now(), span),
-        .wait_for_ready = true,
-    };
+    int64_t deadline = tern__time_add(tern__clock_now(), span);
+    tern__routing *routing = tern__routing_of(ch);
+    tern_code code = TERN_OK;
+    if (!routing || tern__routing_uses_own(routing))
+        code = tern__channel_wait_own(ch, deadline, reterr);
+    if (routing && code == TERN_OK)
+        code = tern__routing_wait_ready(routing, deadline, reterr);
+    tern__routing_unref(routing);
+    return code;
+}
+
+tern_code tern__channel_wait_own(tern_channel *ch, int64_t deadline, tern_status *reterr)
+{
+    const tern__connect_wait wait = { .deadline = deadline, .wait_for_ready = true };
     tern__transport *t;
     tern_status why;
     if (tern__pick_get(ch, &wait, &t, &why) != TERN_OK) {
@@ -399,6 +437,7 @@ void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret)
     ret->connects += ch->sub.n_connects;
     ret->tls_resumed += ch->sub.n_resumed;
     pthread_mutex_unlock(&ch->sub.lock);
+    tern__routing_add_stats(ch, ret);
 }
 
 /* One names what the other does. */

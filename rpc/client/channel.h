@@ -41,6 +41,12 @@ struct tern_channel {
     _Atomic(struct tern__config *) config; /* a reference; NULL: none */
     struct tern__config_file *config_file; /* NULL: none */
 
+    /* Clusters of routes (routing.h). */
+    tern_channel *parent; /* it is a cluster of this one; NULL: the program's own */
+    _Atomic(struct tern__routing *) routing; /* a reference, changed as `config`; NULL: no routes */
+    tern__list clusters;                     /* with `lock`: those there are */
+    tern_channel_stats gone;                 /* with `lock`: what was counted in former ones */
+
     tern__throttle *throttle; /* shared with the channels to the same name (throttles.h) */
 
     pthread_mutex_t lock;
@@ -62,6 +68,21 @@ extern uint32_t tern__channel_keepalive_floor_ms;
 
 /* Of a subchannel of the channel's. */
 tern__subchannel_options tern__channel_subchannel_options(const tern_channel *ch);
+
+/* What a cluster's channel begins with besides its options: whose it is, and what the service
+ * config says to it. */
+typedef struct tern__channel_origin {
+    tern_channel *parent;
+    struct tern__service_config *config;
+    bool own_policy; /* it is in `config`, whatever the parent was given */
+} tern__channel_origin;
+
+/* tern_channel_new(); `origin` NULL: the program's own. */
+tern_code tern__channel_make(const char *target, const tern_channel_options *opts,
+                             const tern__channel_origin *origin, tern_channel **ret,
+                             tern_status *reterr);
+/* Blocks until the channel's own target is connected; UNAVAILABLE with the reason. */
+tern_code tern__channel_wait_own(tern_channel *ch, int64_t deadline, tern_status *reterr);
 
 /* Tells the program of a change of the breaker's state. Without the lock. */
 void tern__channel_tell(tern_channel *ch, const tern__breaker_change *change);

@@ -18,6 +18,7 @@
 #include "client/cluster_change.h"
 #include "client/cluster_health.h"
 #include "client/pick.h"
+#include "client/routing.h"
 #include "io/clock.h"
 #include "io/random.h"
 
@@ -95,8 +96,7 @@ void tern__config_free(tern__config *c)
     free(c);
 }
 
-/* Takes `parsed` over, also when it fails. NULL: out of memory. */
-static tern__config *config_new(tern__service_config *parsed)
+tern__config *tern__config_new(tern__service_config *parsed)
 {
     tern__config *c = calloc(1, sizeof *c);
     if (!c) {
@@ -192,51 +192,107 @@ static void set_health(tern_channel *ch, tern__service_config *to)
         tern__cluster_set_health(c, ch->opt.health_check_disabled ? NULL : to);
 }
 
-/* Swaps; takes `fresh` (NULL: none) over. Its policy comes first: for that there may be no memory,
- * and then (-ENOMEM) all is as it was, `fresh` too. */
-static int set_config(tern_channel *ch, tern__config *fresh)
+/* With update_lock: may fail, and is what comes first. */
+static int apply_policy(tern_channel *ch, tern__config *c)
 {
-    tern__breaker_change change;
-    pthread_mutex_lock(&ch->update_lock);
-    int rv = ch->lb_given ? 0 : tern__lb_apply(ch, fresh ? fresh->parsed : NULL);
-    if (rv) {
-        pthread_mutex_unlock(&ch->update_lock);
-        return rv;
-    }
+    return ch->lb_given ? 0 : tern__lb_apply(ch, c ? c->parsed : NULL);
+}
+
+/* With update_lock. The former config is returned if nobody uses it any more. */
+static tern__config *swap_locked(tern_channel *ch, tern__config *fresh,
+                                 tern__breaker_change *change)
+{
     tern__config *old = atomic_load_explicit(&ch->config, memory_order_relaxed);
     if (fresh && old)
         take_over_all(fresh, old);
     pthread_mutex_lock(&ch->lock);
-    set_channel(ch, old ? old->parsed : NULL, fresh ? fresh->parsed : NULL, &change);
+    set_channel(ch, old ? old->parsed : NULL, fresh ? fresh->parsed : NULL, change);
     atomic_store_explicit(&ch->config, fresh, memory_order_release);
     bool last = old && --old->refs == 0;
     pthread_mutex_unlock(&ch->lock);
     set_connections(ch, fresh ? fresh->parsed : NULL);
     set_health(ch, fresh ? fresh->parsed : NULL);
-    pthread_mutex_unlock(&ch->update_lock);
-    if (last)
-        tern__config_free(old);
-    tern__channel_tell(ch, &change);
-    tern__registry_tell(&ch->entity, TERN__SEVERITY_INFO, "service config: %s",
-                        fresh ? "a new one is in use" : "none any more");
-    return 0;
+    return last ? old : NULL;
 }
 
-/* Takes `fresh` over, also when it fails. */
-static tern_code replace_config(tern_channel *ch, tern__config *fresh, tern_status *reterr)
+int tern__config_prepare(tern_channel *ch, tern__config *fresh)
 {
-    if (set_config(ch, fresh) == 0)
-        return TERN_OK;
-    tern__config_free(fresh);
-    return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
-                           "out of memory for the load balancing of a service config");
+    pthread_mutex_lock(&ch->update_lock);
+    int rv = apply_policy(ch, fresh);
+    pthread_mutex_unlock(&ch->update_lock);
+    return rv;
+}
+
+void tern__config_unprepare(tern_channel *ch)
+{
+    pthread_mutex_lock(&ch->update_lock);
+    (void)apply_policy(ch, atomic_load_explicit(&ch->config, memory_order_relaxed));
+    pthread_mutex_unlock(&ch->update_lock);
+}
+
+void tern__config_swap(tern_channel *ch, tern__config *fresh, tern__breaker_change *change)
+{
+    pthread_mutex_lock(&ch->update_lock);
+    tern__config *last = swap_locked(ch, fresh, change);
+    pthread_mutex_unlock(&ch->update_lock);
+    tern__config_free(last);
+}
+
+void tern__config_tell(tern_channel *ch, bool some, const tern__breaker_change *change)
+{
+    tern__channel_tell(ch, change);
+    tern__registry_tell(&ch->entity, TERN__SEVERITY_INFO, "service config: %s",
+                        some ? "a new one is in use" : "none any more");
+}
+
+/* With update_lock: everything that a config needs and that may fail. Else all is as it was. */
+static tern_code prepare_all(tern_channel *ch, tern__config *fresh, tern__routing **ret,
+                             tern_status *reterr)
+{
+    tern_code code = TERN_OK;
+    *ret = NULL;
+    if (fresh)
+        code = tern__routing_new(ch, fresh->parsed, ret, reterr);
+    if (code == TERN_OK && apply_policy(ch, fresh)) {
+        tern__routing_undo(*ret);
+        code = tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
+                               "out of memory for the load balancing of a service config");
+    }
+    return code;
+}
+
+/* Swaps, the routes too; all or nothing. Takes `fresh` (NULL: none) over, also when it fails. */
+static tern_code set_config(tern_channel *ch, tern__config *fresh, tern_status *reterr)
+{
+    tern__breaker_change change;
+    tern__routing *routing, *former;
+    pthread_mutex_lock(&ch->update_lock);
+    tern_code code = prepare_all(ch, fresh, &routing, reterr);
+    if (code != TERN_OK) {
+        pthread_mutex_unlock(&ch->update_lock);
+        tern__config_free(fresh);
+        return code;
+    }
+    tern__routing_commit(routing); /* one reference is kept until it has been told of */
+    tern__config *last = swap_locked(ch, fresh, &change);
+    pthread_mutex_lock(&ch->lock);
+    former = atomic_load_explicit(&ch->routing, memory_order_relaxed);
+    atomic_store_explicit(&ch->routing, routing, memory_order_release);
+    pthread_mutex_unlock(&ch->lock);
+    pthread_mutex_unlock(&ch->update_lock);
+    tern__config_free(last);
+    tern__config_tell(ch, fresh != NULL, &change);
+    tern__routing_tell(routing);
+    tern__routing_unref(routing);
+    tern__routing_unref(former);
+    return TERN_OK;
 }
 
 tern_code tern__channel_take_config(tern_channel *ch, tern__service_config *parsed,
                                     tern_status *reterr)
 {
-    tern__config *fresh = config_new(parsed);
-    return fresh ? replace_config(ch, fresh, reterr)
+    tern__config *fresh = tern__config_new(parsed);
+    return fresh ? set_config(ch, fresh, reterr)
                  : tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,
                                    "out of memory for a service config");
 }
@@ -246,7 +302,7 @@ tern_code tern_channel_set_service_config(tern_channel *ch, const char *json, si
 {
     tern__service_config *parsed;
     if (!json)
-        return replace_config(ch, NULL, reterr);
+        return set_config(ch, NULL, reterr);
     tern_code code = tern__service_config_parse(json, len, &parsed, reterr);
     return code == TERN_OK ? tern__channel_take_config(ch, parsed, reterr) : code;
 }
@@ -258,6 +314,8 @@ void tern__channel_config_init(tern_channel *ch, uint64_t seed)
     tern__rng_seed(&ch->rng, seed);
     tern__breaker_init(&ch->breaker, &ch->opt.breaker, seed + 1);
     atomic_init(&ch->config, NULL);
+    atomic_init(&ch->routing, NULL);
+    tern__list_init(&ch->clusters);
 }
 
 void tern__channel_config_deinit(tern_channel *ch)
@@ -312,20 +370,27 @@ static void apply(tern__call_terms *t, tern_channel *ch, const tern_method *meth
     apply_limits(t, ch, opts);
 }
 
-void tern__call_terms_begin(tern__call_terms *t, tern_channel *ch, const tern_method *method,
-                            const tern_call_options *opts)
+tern_channel *tern__call_terms_begin(tern__call_terms *t, tern_channel *ch,
+                                     const tern_method *method, const tern_call_options *opts)
 {
+    tern__named_cluster *cluster = NULL;
+    if (atomic_load_explicit(&ch->routing, memory_order_relaxed))
+        cluster = tern__routing_choose(ch, method, opts->metadata);
+    if (cluster)
+        ch = cluster->ch;
     *t = (tern__call_terms){
         .deadline = tern__call_deadline(ch, opts),
         .request_max = TERN__CONFIG_NO_LIMIT,
         .receive_max = opts->receive_message_bytes_max ? opts->receive_message_bytes_max
                                                        : ch->opt.receive_message_bytes_max,
         .wait_for_ready = opts->wait_for_ready == TERN_CHOICE_YES,
+        .cluster = cluster,
     };
     if (ch->hash_header)
         t->key = tern__pick_key(opts->metadata, ch->hash_header);
     if (atomic_load_explicit(&ch->config, memory_order_relaxed))
         apply(t, ch, method, opts);
+    return ch;
 }
 
 tern__config *tern__call_terms_end_locked(tern__call_terms *t)
@@ -339,12 +404,17 @@ tern__config *tern__call_terms_end_locked(tern__call_terms *t)
 
 void tern__call_terms_end(tern__call_terms *t, tern_channel *ch)
 {
-    if (!t->config)
-        return;
-    pthread_mutex_lock(&ch->lock);
-    tern__config *last = tern__call_terms_end_locked(t);
-    pthread_mutex_unlock(&ch->lock);
-    tern__config_free(last);
+    if (t->config) {
+        pthread_mutex_lock(&ch->lock);
+        tern__config *last = tern__call_terms_end_locked(t);
+        pthread_mutex_unlock(&ch->lock);
+        tern__config_free(last);
+    }
+    if (t->cluster) {
+        tern__named_cluster *cluster = t->cluster;
+        t->cluster = NULL;
+        tern__named_cluster_unref(cluster);
+    }
 }
 
 tern_code tern__call_terms_check(const tern__call_terms *t, size_t len, tern_status *reterr)

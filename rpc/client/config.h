@@ -45,15 +45,26 @@ typedef struct tern__call_terms {
     size_t receive_max;
     bool wait_for_ready;
     tern__lb_key key; /* what a server may be chosen by */
+    struct tern__named_cluster *cluster; /* a reference: it is in this one; NULL: in none */
 } tern__call_terms;
 
-/* tern__call_terms_end() is due. No memory is taken. */
-void tern__call_terms_begin(tern__call_terms *t, tern_channel *ch, const tern_method *method,
-                            const tern_call_options *opts);
-/* May be called again. `method` and `guard` are gone with it. */
+/* Returns the channel whose call it is: `ch`, or that of the cluster to which the routes send it.
+ * tern__call_terms_end() is due, with that channel. No memory is taken. */
+tern_channel *tern__call_terms_begin(tern__call_terms *t, tern_channel *ch,
+                                     const tern_method *method, const tern_call_options *opts);
+/* May be called again. `method` and `guard` are gone with it, and perhaps the cluster's channel. */
 void tern__call_terms_end(tern__call_terms *t, tern_channel *ch);
-/* The same with the channel's lock held; a config that is returned must be freed without it. */
+/* The config alone, with the channel's lock held; one that is returned must be freed without it. */
 tern__config *tern__call_terms_end_locked(tern__call_terms *t);
+/* Takes `parsed` over, also when it fails. NULL: out of memory. */
+tern__config *tern__config_new(tern__service_config *parsed);
+/* Of a cluster (routing.h), whose config follows its parent's in two steps. The first may fail: 0
+ * or -errno, and then all is as it was; it can be taken back. By the second the channel goes by
+ * `fresh` from now on, and owns it. What that changes is to be told, without locks. */
+int tern__config_prepare(tern_channel *ch, tern__config *fresh);
+void tern__config_unprepare(tern_channel *ch);
+void tern__config_swap(tern_channel *ch, tern__config *fresh, tern__breaker_change *change);
+void tern__config_tell(tern_channel *ch, bool some, const tern__breaker_change *change);
 /* NULL is fine. */
 void tern__config_free(tern__config *c);
 

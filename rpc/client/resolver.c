@@ -203,7 +203,7 @@ tern_code tern__resolver_start(tern__resolver *r, tern_channel *ch,
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory for a channel");
     pthread_mutex_lock(&r->lock);
     r->ch = ch;
-    r->config_wanted = !opts->service_config_file;
+    r->config_wanted = !opts->service_config_file && !ch->parent; /* a cluster has its parent's */
     set_backoff(r, ch->opt.reconnect_backoff_ms, ch->opt.reconnect_backoff_ms_max);
     deliver_all(r, 0);
     pthread_mutex_unlock(&r->lock);

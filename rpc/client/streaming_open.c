@@ -18,12 +18,11 @@ tern_stream *tern__stream_make(tern_channel *ch, const tern_method *method,
     tern_stream *st = calloc(1, sizeof *st);
     if (!st)
         return NULL;
-    st->ch = ch;
     st->method = method;
     st->opts = *opts;
     st->compress_mode = opts->compress_mode;
     st->context = tern__call_parent(opts);
-    tern__call_terms_begin(&st->terms, ch, method, opts);
+    st->ch = tern__call_terms_begin(&st->terms, ch, method, opts);
     tern__client_stream_init(&st->s, st->terms.receive_max, true);
     st->s.body = &st->body;
     tern__waiter_init(&st->s.waiter);

@@ -65,12 +65,21 @@ static void *describe_ref(tern__channelz *z, const tern__entity *e)
     return tern__channelz_socket_ref(z, e);
 }
 
+/* Of channels: those that are not part of another one. */
+static tern__entity *next_top(const tern__entity *e)
+{
+    tern__entity *next = tern__registry_next(e);
+    while (next && next->parent)
+        next = tern__registry_next(next);
+    return next;
+}
+
 static tern_code get_top_channels(void *self, tern_server_call *call,
                                   const Grpc__Channelz__V1__GetTopChannelsRequest *req,
                                   Grpc__Channelz__V1__GetTopChannelsResponse *res)
 {
     tern__channelz z = { .call = call };
-    page p = { .describe = describe_channel, .next = tern__registry_next };
+    page p = { .describe = describe_channel, .next = next_top };
     (void)self;
     tern_code code = check_page(call, req->start_channel_id, req->max_results, &p.max);
     if (code != TERN_OK)
@@ -78,6 +87,8 @@ static tern_code get_top_channels(void *self, tern_server_call *call,
     tern__registry_lock();
     const tern__entity *e =
         tern__registry_from(TERN__ENTITY_CHANNEL, (uint64_t)req->start_channel_id);
+    if (e && e->parent)
+        e = next_top(e);
     res->channel = fill_page(&z, &p, e, &res->n_channel, &res->end);
     tern__registry_unlock();
     return z.no_memory ? out_of_memory(call) : TERN_OK;

@@ -85,19 +85,28 @@ typedef struct sums {
     int64_t started, succeeded, failed, last_started;
 } sums;
 
-static sums add_up(const tern__entity *e)
+static void add_own(sums *s, const tern__entity *e)
 {
-    sums s = { 0 };
     for (uint32_t i = 0; i < e->n_calls; i++) {
         const tern__call_counters *c = &e->calls[i];
         int64_t last = tern__gauge_get(&c->last_started);
         /* The ends first: whoever subtracts finds no more of them than of beginnings. */
-        s.succeeded += (int64_t)tern__counter_get(&c->succeeded);
-        s.failed += (int64_t)tern__counter_get(&c->failed);
-        s.started += (int64_t)tern__counter_get(&c->started);
-        if (last > s.last_started)
-            s.last_started = last;
+        s->succeeded += (int64_t)tern__counter_get(&c->succeeded);
+        s->failed += (int64_t)tern__counter_get(&c->failed);
+        s->started += (int64_t)tern__counter_get(&c->started);
+        if (last > s->last_started)
+            s->last_started = last;
     }
+}
+
+/* The calls of a channel's clusters are its own, too. */
+static sums add_up(const tern__entity *e)
+{
+    sums s = { 0 };
+    add_own(&s, e);
+    for (const tern__entity *c = tern__registry_child(e, TERN__ENTITY_CHANNEL, 0); c;
+         c = tern__registry_next_child(c))
+        add_own(&s, c);
     return s;
 }
 
@@ -191,19 +200,45 @@ static Grpc__Channelz__V1__SubchannelRef **describe_subchannels(tern__channelz *
     return refs;
 }
 
+static Grpc__Channelz__V1__ChannelRef *channel_ref(tern__channelz *z, const tern__entity *e)
+{
+    Grpc__Channelz__V1__ChannelRef *ref =
+        tern__channelz_make(z, &grpc__channelz__v1__channel_ref__descriptor);
+    if (ref) {
+        ref->channel_id = (int64_t)e->id;
+        ref->name = tern__channelz_text(z, e->name);
+    }
+    return ref;
+}
+
+/* The clusters of a channel, which are channels. */
+static Grpc__Channelz__V1__ChannelRef **describe_clusters(tern__channelz *z, const tern__entity *e,
+                                                          size_t *ret_n)
+{
+    size_t n = count_children(e, TERN__ENTITY_CHANNEL);
+    *ret_n = 0;
+    if (n == 0)
+        return NULL;
+    Grpc__Channelz__V1__ChannelRef **refs = tern__channelz_array(z, n);
+    for (const tern__entity *c = tern__registry_child(e, TERN__ENTITY_CHANNEL, 0); refs && c;
+         c = tern__registry_next_child(c)) {
+        refs[*ret_n] = channel_ref(z, c);
+        if (!refs[*ret_n])
+            break;
+        ++*ret_n;
+    }
+    return refs;
+}
+
 /* --- whole ------------------------------------------------------------------------------------ */
 
 Grpc__Channelz__V1__Channel *tern__channelz_channel(tern__channelz *z, const tern__entity *e)
 {
     Grpc__Channelz__V1__Channel *c =
         tern__channelz_make(z, &grpc__channelz__v1__channel__descriptor);
-    Grpc__Channelz__V1__ChannelRef *ref =
-        tern__channelz_make(z, &grpc__channelz__v1__channel_ref__descriptor);
-    if (!c || !ref)
+    if (!c || !(c->ref = channel_ref(z, e)))
         return NULL;
-    ref->channel_id = (int64_t)e->id;
-    ref->name = tern__channelz_text(z, e->name);
-    c->ref = ref;
+    c->channel_ref = describe_clusters(z, e, &c->n_channel_ref);
     c->data = describe_data(z, e);
     c->subchannel_ref = describe_subchannels(z, e, &c->n_subchannel_ref);
     return c;

@@ -190,21 +190,29 @@ TERN_API tern_code tern_channel_set_service_config(tern_channel *ch, const char 
 /* Closes the connections and frees the channel. No call may be running on it. NULL is fine. */
 TERN_API void tern_channel_free(tern_channel *ch);
 
-/* Blocks until a connection is up, at most timeout_ms (0: only looks). Returns TERN_OK, or
+/* Blocks until a connection is up, at most timeout_ms (0: only looks); with routes
+ * (docs/routing.md) one to each place that calls may go to. Returns TERN_OK, or
  * UNAVAILABLE with the last reason in *reterr. */
 TERN_API tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms,
                                            tern_status *reterr);
 
 /* Forces the state of the channel's breaker, also one that is disabled, until it is called again;
  * AUTOMATIC: it goes by what happens, one that was forced open beginning with a probe. Those of
- * single methods (service config) are not touched. Any thread; on_breaker is called in it. */
+ * single methods and of clusters (service config) are not touched. Any thread; on_breaker is called
+ * in it. */
 TERN_API void tern_channel_breaker_force(tern_channel *ch, tern_breaker_force how);
 
-/* Writes the counters into *ret. */
+/* Writes the counters into *ret: those of the clusters that calls were routed to are in them, the
+ * breaker's state is that of the channel's own target. */
 TERN_API void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret);
 
-/* Who the server is: of the newest connection that is up. NULL without one, and without TLS. Give
- * it back with tern_peer_identity_unref(). Any thread. */
+/* The same of one cluster of the service config's routes (docs/routing.md), with the state of its
+ * own breaker. False: the config in use names no such cluster. Any thread. */
+TERN_API bool tern_channel_cluster_stats_get(tern_channel *ch, const char *cluster,
+                                             tern_channel_stats *ret);
+
+/* Who the server is: of the newest connection to the channel's own target that is up. NULL without
+ * one, and without TLS. Give it back with tern_peer_identity_unref(). Any thread. */
 TERN_API const tern_peer_identity *tern_channel_peer_identity(tern_channel *ch);
 
 /* The target as given. Borrowed. */
