@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "grpc/channelz/v1/channelz.tern.h"
 #include "support/probe.h"
 #include "support/script.h"
+#include "support/tlskit.h"
 
 #define PATIENCE_MS 20000
 #define SHARE_CALLS 4000u
@@ -566,6 +568,71 @@ static void test_invalid(void **state)
     assert_non_null(strstr(st.message, "service_config: tern.clusters.v2.target: "));
 }
 
+/* The file's changes are found by the loop, which then ends clusters, and makes them. */
+static void test_file(void **state)
+{
+    (void)state;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    char path[96];
+    snprintf(path, sizeof path, "/tmp/tern-test-routing-%d.json", (int)getpid());
+    cert_write(path, "{}", 0600, true);
+    tern_channel_free(ch);
+    opts.service_config_file = path;
+    opts.service_config_reload_ms = 100;
+    ch = probe_channel_with(v[0].target, &opts);
+    assert_int_equal(call(&get), 1);
+    for (int to = 2; to >= 1; to--) {
+        const char *text = to == 2 ? config("", v[1].target, "{" TO_V2 "}") : "{}";
+        cert_write(path, text, 0600, true);
+        int64_t until = probe_now_ms() + PATIENCE_MS;
+        while (call(&get) != to) {
+            assert_int_equal(st.code, TERN_OK);
+            assert_true(probe_now_ms() < until);
+            probe_sleep_ms(10);
+        }
+    }
+    unlink(path);
+}
+
+/* Whom to expect is what the cluster's target, or its authority, says. */
+static void test_tls(void **state)
+{
+    (void)state;
+    static tls_certs certs;
+    static const struct {
+        const char *authority;
+        bool good;
+    } cases[] = { { "", true },
+                  { ",\"authority\":\"server.example\"", true },
+                  { ",\"authority\":\"elsewhere.example\"", false } };
+    tls_server s[2];
+    char text[512], who[512];
+    tls_certs_make(&certs);
+    tern_tls_server *server = tls_server_creds(&certs, (tern_tls_server_options){ 0 });
+    tern_tls_client *client = tls_client_creds(&certs, (tern_tls_client_options){ 0 });
+    for (int i = 0; i < 2; i++)
+        tls_server_start(&s[i], NULL, server, 0);
+    tern_channel *secure = tls_channel(s[0].target, client);
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(text, sizeof text,
+                 "{\"tern\":{\"clusters\":{\"v2\":{\"target\":\"%s\"%s}},\"routes\":[{%s}]}}",
+                 s[1].target, cases[i].authority, TO_V2);
+        assert_int_equal(tern_channel_set_service_config(secure, text, strlen(text), &st), TERN_OK);
+        if (!cases[i].good)
+            tls_expect_failure(secure, "elsewhere.example");
+        else if (tls_who(secure, who, sizeof who, &st) != TERN_OK)
+            fail_msg("%s", st.message);
+    }
+    assert_int_equal(atomic_load(&s[0].calls), 0);
+    assert_int_equal(atomic_load(&s[1].calls), 2);
+    tern_channel_free(secure);
+    for (int i = 0; i < 2; i++)
+        tls_server_stop(&s[i]);
+    tern_tls_client_unref(client);
+    tern_tls_server_unref(server);
+    tls_certs_free(&certs);
+}
+
 /* --- what is seen of it ----------------------------------------------------------------------- */
 
 static void test_ready(void **state)
@@ -633,7 +700,7 @@ int main(void)
         T(test_weights),         T(test_by_method), T(test_by_header), T(test_blocking_stream),
         T(test_callbacks),       T(test_hedged),    T(test_breaker),   T(test_retries_stay),
         T(test_method_breaker),  T(test_moving),    T(test_invalid),   T(test_ready),
-        T(test_channelz),
+        T(test_channelz),        T(test_file),      T(test_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
