@@ -485,6 +485,71 @@ static void test_method_breaker(void **state)
     assert_int_equal(call(&get), 1);
 }
 
+/* --- balancing -------------------------------------------------------------------------------- */
+
+/* A cluster whose target is both servers, with this policy of its own ("": none). */
+static void set_balanced(const char *policy, const char *channels)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{%s\"tern\":{\"clusters\":{\"all\":{\"target\":\"%s,%s\"%s}},\"routes\":["
+             "{\"clusters\":[{\"name\":\"all\"}]}]}}",
+             channels, v[0].target, v[1].target + 5, policy);
+    set_text(text);
+}
+
+#define POLICY(name) "\"loadBalancingConfig\":[{\"" name "\":{}}]"
+
+/* How many of 40 calls each server has got, once both are connected. */
+static unsigned spread_calls(void)
+{
+    unsigned before;
+    for (int64_t until = probe_now_ms() + PATIENCE_MS;;) {
+        before = atomic_load(&v[1].calls);
+        for (int i = 0; i < 40; i++)
+            if (!call(&get))
+                fail_msg("%s", st.message);
+        unsigned n = atomic_load(&v[1].calls) - before;
+        if (n == 0 || n == 20 || probe_now_ms() > until)
+            return n;
+    }
+}
+
+static void wait_spread(void)
+{
+    for (int64_t until = probe_now_ms() + PATIENCE_MS; spread_calls() != 20;)
+        assert_true(probe_now_ms() < until);
+}
+
+/* The cluster's own policy, else what the program gave to the channel, else the channel's config;
+ * and changes of it. */
+static void test_policies(void **state)
+{
+    (void)state;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    set_balanced("", "");
+    assert_int_equal(spread_calls(), 0);
+    set_balanced("," POLICY("round_robin"), "");
+    wait_spread();
+    set_balanced("", POLICY("round_robin") ",");
+    wait_spread();
+    set_balanced("," POLICY("pick_first"), POLICY("round_robin") ",");
+    unsigned n = atomic_load(&v[1].calls);
+    for (int i = 0; i < 20; i++)
+        assert_true(call(&get));
+    assert_true(atomic_load(&v[1].calls) == n || atomic_load(&v[1].calls) == n + 20);
+    tern_channel_free(ch);
+    opts.load_balancing = "round_robin";
+    ch = probe_channel_with(v[0].target, &opts);
+    set_balanced("", POLICY("pick_first") ",");
+    wait_spread();
+    set_balanced("," POLICY("pick_first"), "");
+    assert_int_equal(spread_calls(), 0);
+    set_balanced("", "");
+    wait_spread();
+    assert_int_equal(stats().calls_failed, 0);
+}
+
 /* --- updates ---------------------------------------------------------------------------------- */
 
 static atomic_bool done;
@@ -701,6 +766,7 @@ int main(void)
         T(test_callbacks),       T(test_hedged),    T(test_breaker),   T(test_retries_stay),
         T(test_method_breaker),  T(test_moving),    T(test_invalid),   T(test_ready),
         T(test_channelz),        T(test_file),      T(test_tls),
+        T(test_policies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

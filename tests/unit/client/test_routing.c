@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "client/cluster.h"
 #include "client/routing.h"
 #include "support/failmalloc.h"
 #include "support/probe.h"
@@ -20,17 +21,17 @@ static tern_channel *ch;
 static tern_status st;
 static char first[2048], second[2048];
 
-/* Calls go to v2; v3 gets some settings more. */
-static void write_config(char *text, size_t size, const char *name)
+/* Calls go to v2, which has the channel's policy; the other has one of its own. */
+static void write_config(char *text, size_t size, const char *name, const char *policy)
 {
     snprintf(text, size,
              "{\"methodConfig\":[{\"name\":[{}],\"tern\":{\"breaker\":{}}}],"
-             "\"loadBalancingConfig\":[{\"round_robin\":{}}],"
+             "\"loadBalancingConfig\":[{\"%s\":{}}],"
              "\"tern\":{\"clusters\":{\"v2\":{\"target\":\"%s\"},\"%s\":{\"target\":\"%s\","
              "\"authority\":\"other.example\",\"loadBalancingConfig\":[{\"pick_first\":{}}]}},"
              "\"routes\":[{\"match\":{\"headers\":[{\"name\":\"x-v\",\"exact\":\"3\"}]},"
              "\"clusters\":[{\"name\":\"%s\"}]},{\"clusters\":[{\"name\":\"v2\"}]}]}}",
-             servers[1].target, name, servers[1].target, name);
+             policy, servers[1].target, name, servers[1].target, name);
 }
 
 static int setup(void **state)
@@ -41,8 +42,8 @@ static int setup(void **state)
         snprintf(name, sizeof name, "unix-abstract:tern-test-routing-%d-%d", (int)getpid(), i);
         probe_start(&servers[i], NULL, name);
     }
-    write_config(first, sizeof first, "v3");
-    write_config(second, sizeof second, "v4");
+    write_config(first, sizeof first, "v3", "round_robin");
+    write_config(second, sizeof second, "v4", "pick_first");
     return 0;
 }
 
@@ -84,17 +85,23 @@ static void test_new(void **state)
     }
 }
 
-/* One that fails leaves everything as it was: the cluster that goes on, and the one that would have
- * been replaced. */
+static bool picks_first(tern_channel *of)
+{
+    const tern__cluster *c = atomic_load(&of->cluster);
+    return !c || atomic_load(&c->asleep);
+}
+
+/* One that fails leaves everything as it was: the cluster that goes on, its policy, and the cluster
+ * that would have been replaced. */
 static void test_update(void **state)
 {
     (void)state;
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
     opts.service_config = first;
     ch = probe_channel_with(servers[0].target, &opts);
-    for (int once = 0; once < 2; once++) {
-        const char *text = once ? first : second;
-        bool failed = true;
+    for (int round = 0; round < 4; round++) {
+        const char *text = round % 2 ? first : second;
+        bool failed = true, once = round > 1, first_before = round % 2;
         for (long n = 0; failed; n++) {
             const tern__routing *before = atomic_load(&ch->routing);
             const tern__named_cluster *v2 = before->at[0];
@@ -104,12 +111,14 @@ static void test_update(void **state)
             assert_true(code == TERN_OK || (failed && code == TERN_RESOURCE_EXHAUSTED));
             assert_int_equal(code == TERN_OK, atomic_load(&ch->routing) != before);
             assert_ptr_equal(atomic_load(&ch->routing)->at[0], v2);
+            if (code == TERN_OK || once) /* taking it back needs memory, too */
+                assert_int_equal(picks_first(v2->ch), (code == TERN_OK) != first_before);
             assert_true(n < MOST);
         }
         assert_int_equal(probe_echo(ch, NULL, "hello", &st), TERN_OK);
     }
     assert_int_equal(atomic_load(&servers[0].calls), 0);
-    assert_int_equal(atomic_load(&servers[1].calls), 2);
+    assert_int_equal(atomic_load(&servers[1].calls), 4);
     tern_channel_free(ch);
 }
 

@@ -198,12 +198,38 @@ static void test_no_memory(void **state)
     }
 }
 
+/* What a cluster's channel is given: it lives longer than what it is a part of. */
+static void test_of_cluster(void **state)
+{
+    (void)state;
+    tern__service_config *c = config_of(
+        "{\"methodConfig\":[{\"name\":[{\"service\":\"p.S\"}],\"timeout\":\"2s\"}],"
+        "\"loadBalancingConfig\":[{\"ring_hash_experimental\":{}}],\"tern\":{\"clusters\":{"
+        "\"a\":{\"target\":\"x:1\"},"
+        "\"b\":{\"target\":\"x:2\",\"loadBalancingConfig\":[{\"round_robin\":{}}]}},"
+        "\"routes\":[{\"clusters\":[{\"name\":\"a\"}]}],\"callsInFlightMax\":7}}");
+    failmalloc_after(0);
+    assert_null(tern__service_config_of_cluster(c, 0));
+    assert_true(failmalloc_off());
+    tern__service_config *a = tern__service_config_of_cluster(c, 0);
+    tern__service_config *b = tern__service_config_of_cluster(c, 1);
+    tern__service_config_unref(c);
+    tern__service_config_unref(tern__service_config_ref(a));
+    assert_int_equal(a->lb->kind, TERN__LB_RING_HASH);
+    assert_int_equal(b->lb->kind, TERN__LB_ROUND_ROBIN);
+    assert_true(a->n_clusters == 0 && a->n_routes == 0 && a->guard.calls_in_flight_max == 7);
+    tern__service_config_unref(a);
+    assert_int_equal(method_of(b, "/p.S/M")->timeout, INT64_C(2000000000));
+    tern__service_config_unref(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full),         cmocka_unit_test(test_cluster_faults),
         cmocka_unit_test(test_match_faults), cmocka_unit_test(test_share_faults),
         cmocka_unit_test(test_limits),       cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_of_cluster),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
