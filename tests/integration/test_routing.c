@@ -13,9 +13,9 @@
 #include <cmocka.h>
 
 #include "grpc/channelz/v1/channelz.tern.h"
+#include "support/certs.h"
 #include "support/probe.h"
 #include "support/script.h"
-#include "support/tlskit.h"
 
 #define PATIENCE_MS 20000
 #define SHARE_CALLS 4000u
@@ -371,6 +371,40 @@ static void test_callbacks(void **state)
     assert_int_equal(stats().calls_failed, 0);
 }
 
+/* The same on a loop of the program's own, which runs in this thread. */
+static void test_own_loop(void **state)
+{
+    (void)state;
+    tern_loop *loop;
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    tern_metadata *md = version_2();
+    tern_call_options with = TERN_CALL_OPTIONS_INIT;
+    assert_int_equal(tern_loop_new(&loop, &st), TERN_OK);
+    tern_channel_free(ch);
+    opts.loop = loop;
+    ch = probe_channel_with(v[0].target, &opts);
+    with.timeout_ms = PATIENCE_MS;
+    with.metadata = md;
+    for (int i = 0; i < 10; i++) {
+        heard h = { .n = 0 };
+        set(BY_HEADER);
+        assert_int_equal(tern_call_unary_start(ch, &get, &with, "", 0, on_answer, &h, &st),
+                         TERN_OK);
+        if (i % 2)
+            (void)tern_loop_wait(loop, 1);
+        set_text("{}");
+        while (tern_loop_calls(loop))
+            (void)tern_loop_wait(loop, 1000);
+        assert_int_equal(h.code, TERN_OK);
+        assert_string_equal(h.from, "v2");
+    }
+    assert_int_equal(stats().calls, 10);
+    tern_channel_free(ch);
+    tern_loop_free(loop);
+    ch = NULL;
+    tern_metadata_free(md);
+}
+
 static void test_hedged(void **state)
 {
     (void)state;
@@ -659,45 +693,6 @@ static void test_file(void **state)
     unlink(path);
 }
 
-/* Whom to expect is what the cluster's target, or its authority, says. */
-static void test_tls(void **state)
-{
-    (void)state;
-    static tls_certs certs;
-    static const struct {
-        const char *authority;
-        bool good;
-    } cases[] = { { "", true },
-                  { ",\"authority\":\"server.example\"", true },
-                  { ",\"authority\":\"elsewhere.example\"", false } };
-    tls_server s[2];
-    char text[512], who[512];
-    tls_certs_make(&certs);
-    tern_tls_server *server = tls_server_creds(&certs, (tern_tls_server_options){ 0 });
-    tern_tls_client *client = tls_client_creds(&certs, (tern_tls_client_options){ 0 });
-    for (int i = 0; i < 2; i++)
-        tls_server_start(&s[i], NULL, server, 0);
-    tern_channel *secure = tls_channel(s[0].target, client);
-    for (unsigned i = 0; i < 3; i++) {
-        snprintf(text, sizeof text,
-                 "{\"tern\":{\"clusters\":{\"v2\":{\"target\":\"%s\"%s}},\"routes\":[{%s}]}}",
-                 s[1].target, cases[i].authority, TO_V2);
-        assert_int_equal(tern_channel_set_service_config(secure, text, strlen(text), &st), TERN_OK);
-        if (!cases[i].good)
-            tls_expect_failure(secure, "elsewhere.example");
-        else if (tls_who(secure, who, sizeof who, &st) != TERN_OK)
-            fail_msg("%s", st.message);
-    }
-    assert_int_equal(atomic_load(&s[0].calls), 0);
-    assert_int_equal(atomic_load(&s[1].calls), 2);
-    tern_channel_free(secure);
-    for (int i = 0; i < 2; i++)
-        tls_server_stop(&s[i]);
-    tern_tls_client_unref(client);
-    tern_tls_server_unref(server);
-    tls_certs_free(&certs);
-}
-
 /* --- what is seen of it ----------------------------------------------------------------------- */
 
 static void test_ready(void **state)
@@ -765,8 +760,7 @@ int main(void)
         T(test_weights),         T(test_by_method), T(test_by_header), T(test_blocking_stream),
         T(test_callbacks),       T(test_hedged),    T(test_breaker),   T(test_retries_stay),
         T(test_method_breaker),  T(test_moving),    T(test_invalid),   T(test_ready),
-        T(test_channelz),        T(test_file),      T(test_tls),
-        T(test_policies),
+        T(test_channelz),        T(test_file),      T(test_policies),  T(test_own_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
