@@ -58,7 +58,7 @@ static void call(uint32_t stream)
     while (!(f.flags & RAW_END_STREAM));
 }
 
-static void begin_sleep(uint32_t stream, uint8_t ms)
+static void begin_sleep(uint32_t stream, uint16_t ms)
 {
     const uint8_t message[] = { 0, 0, 0, 0, 3, 0x08, (uint8_t)(0x80 | (ms & 0x7f)),
                                 (uint8_t)(ms >> 7) };
@@ -331,7 +331,7 @@ static void old_and_cut(void **state)
     start(&opts);
     int64_t began = probe_now_ms();
     for (uint32_t i = 0; i < 8; i++)
-        begin_sleep(2 * i + 1, 255);
+        begin_sleep(2 * i + 1, 5000); /* until it is cut */
     expect_graceful(15, "max_age");
     assert_true(raw_until(&raw, RAW_HEADERS, 0, &f, PATIENCE_MS)); /* UNAVAILABLE, trailers-only */
     assert_int_equal(f.flags & RAW_END_STREAM, RAW_END_STREAM);
