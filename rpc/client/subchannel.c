@@ -232,7 +232,8 @@ static void attempt_end(tern__subchannel *sc, attempt *a, tern_context *caller)
     tern__context_deinit(&a->context);
 }
 
-/* Connects, with the lock released meanwhile. */
+/* Connects, with the lock released meanwhile. TERN_OK without a connection: the subchannel was left
+ * before the attempt was over. */
 static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wait,
                              tern_status *reterr)
 {
@@ -244,7 +245,7 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
     sc->handed_over &= !wait->is_connector;
     set_state(sc);
     const tern__upkeep_options upkeep = sc->upkeep;
-    uint32_t lists = sc->n_lists;
+    uint32_t lists = sc->n_lists, n_left = sc->n_left;
     bool shuffle = sc->shuffle;
     uint64_t random = shuffle ? tern__rng_next(&sc->rng) : 0;
     attempt a;
@@ -272,14 +273,16 @@ static tern_code connect_now(tern__subchannel *sc, const tern__connect_wait *wai
         sc->n_connects++;
         sc->n_resumed += t->sock.tls && tern__tls_resumed(t->sock.tls);
         tern__backoff_reset(&sc->backoff);
-    } else if (!sc->left && tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
+    } else if (n_left != sc->n_left) {
+        code = TERN_OK; /* given up, not failed, and calls may have come back to it since */
+    } else if (tern_context_error(wait->context) == TERN_OK && now < wait->deadline) {
         sc->failed = true;
         pause = lists == sc->n_lists ? tern__backoff_next(&sc->backoff, &sc->rng) : 0;
         sc->retry_at = tern__time_add(now, pause); /* a new list is tried at once */
         sc->last_error = why;
         sc->last_error.code = TERN_UNAVAILABLE;
     } else {
-        sc->cut_short = !sc->left;
+        sc->cut_short = true;
     }
     set_state(sc);
     tell_outcome(sc, t, pause ? why.message : NULL);
@@ -302,6 +305,7 @@ tern__connections tern__subchannel_leave(tern__subchannel *sc)
 {
     tern__connections conns = sc->conns;
     sc->left = true;
+    sc->n_left++;
     sc->conns.n = 0;
     if (sc->attempt)
         tern_context_cancel(sc->attempt);

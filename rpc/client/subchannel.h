@@ -42,6 +42,7 @@ typedef struct tern__subchannel {
     bool cut_short;           /* the newest attempt ended with its caller's patience */
     bool handed_over;         /* the connector is about to begin anew */
     bool left;                /* calls get their connections elsewhere */
+    uint32_t n_left;          /* how often that began */
     tern_context *attempt;    /* while connecting: cancelled, it ends */
     bool failed;              /* in backoff until retry_at */
     int64_t retry_at;

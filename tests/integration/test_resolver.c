@@ -229,7 +229,8 @@ static void test_asked(void **state)
         setup(state);
         atomic_store(&own.answers, 5);
         open_channel("own:///orders", policies[i]);
-        assert_int_equal(atomic_load(&own.asked), 0);
+        if (!policies[i]) /* a cluster may look as soon as it has a config */
+            assert_int_equal(atomic_load(&own.asked), 0);
         call();
         assert_true(probe_wait(&own.asked, 1));
         reach(i ? 5 : 1);
