@@ -216,8 +216,13 @@ static void test_by_method(void **state)
     assert_int_equal(call(&get), 2);
     set("{\"match\":{\"service\":\"t.T\"}," TO_V2 "}");
     assert_int_equal(call(&put), 1);
+    char name[96]; /* a cluster has a resolver, too */
+    snprintf(name, sizeof name, "dns:localhost:%s", strrchr(v[1].target, ':') + 1);
+    set_text(config("", name, "{" TO_V2 "}"));
+    assert_int_equal(call(&put), 2);
     set_text("{}");
     assert_int_equal(call(&put), 1);
+    assert_int_equal(stats().calls_failed, 0);
 }
 
 static tern_code add_header(void *self, tern_call_info *info)
