@@ -16,6 +16,7 @@ endif
 ifeq ($(origin CXX),default)
 CXX := g++
 endif
+OBJCOPY ?= objcopy
 PROTOC ?= protoc
 PROTO_INCLUDE ?= /usr/include
 PREFIX ?= /usr/local
@@ -53,6 +54,7 @@ LIB_DEPS := -lnghttp2 -lprotobuf-c -lssl -lcrypto -lz -lzstd -ljansson -lcares -
 
 LAYERS := base wire policy observe h2 io client server stub
 RPC_SRC := $(foreach l,$(LAYERS),$(wildcard rpc/$(l)/*.c))
+TESTING_SRC := $(wildcard rpc/testing/*.c)
 CODEGEN_SRC := $(wildcard codegen/*.c)
 TERN_SRC := $(wildcard tools/tern/*.c)
 BENCH_SRC := $(wildcard tools/bench/*.c)
@@ -76,6 +78,9 @@ BOOT := $(B)/boot/google/protobuf/descriptor.pb-c.c $(B)/boot/google/protobuf/co
 obj = $(patsubst %.c,$(B)/obj/%.o,$(filter-out $(B)/%,$(1))) \
       $(patsubst $(B)/%.c,$(B)/obj/%.o,$(filter $(B)/%,$(1)))
 RPC_OBJ := $(call obj,$(RPC_SRC) $(GEN_LIB))
+# What libtern-testing is made of: its own folder, and of these layers what it uses.
+TESTING_OBJ := $(call obj,$(TESTING_SRC))
+TESTING_BELOW := $(call obj,$(foreach l,base wire observe policy h2,$(wildcard rpc/$(l)/*.c)) rpc/io/clock.c)
 CODEGEN_OBJ := $(call obj,$(CODEGEN_SRC) $(BOOT))
 TERN_OBJ := $(call obj,$(TERN_SRC))
 BENCH_OBJ := $(call obj,$(BENCH_SRC))
@@ -85,7 +90,8 @@ PLUGIN := $(B)/bin/protoc-gen-tern
 LIBTERN := $(B)/lib/libtern.a
 BINS := $(PLUGIN) $(if $(TERN_SRC),$(B)/bin/tern) $(if $(BENCH_SRC),$(B)/bin/tern-bench) \
         $(if $(DRONE_SRC),$(B)/bin/dronedelivery)
-LIBS := $(LIBTERN) $(B)/lib/libtern.so $(B)/lib/tern.pc
+LIBTERN_TESTING := $(B)/lib/libtern-testing.a
+LIBS := $(LIBTERN) $(B)/lib/libtern.so $(B)/lib/tern.pc $(LIBTERN_TESTING) $(B)/lib/tern-testing.pc
 
 .PHONY: all
 all: $(LIBS) $(BINS)
@@ -134,9 +140,18 @@ $(B)/lib/libtern.so: $(RPC_OBJ)
 	@echo "  LD $@"
 	$(Q)$(CC) -shared -Wl,-soname,libtern.so.0 $(LDFLAGS_ALL) -o $@ $(RPC_OBJ) $(LIB_DEPS)
 	@ln -sf libtern.so $(@D)/libtern.so.0
+# One object, in which only tern_testing_… can be seen from outside: it has copies of its own of what it
+# uses of the inside of libtern, so it goes with libtern.so and with libtern.a.
+$(LIBTERN_TESTING): $(TESTING_OBJ) $(TESTING_BELOW)
+	@mkdir -p $(@D)
+	@echo "  AR $@"
+	$(Q)rm -f $@ $(B)/lib/testing-below.a && $(AR) qcs $(B)/lib/testing-below.a $(TESTING_BELOW)
+	$(Q)$(LD) -r -o $(B)/lib/tern-testing.o $(TESTING_OBJ) $(B)/lib/testing-below.a
+	$(Q)$(OBJCOPY) --wildcard --keep-global-symbol='tern_testing_*' $(B)/lib/tern-testing.o
+	$(Q)$(AR) qcs $@ $(B)/lib/tern-testing.o && rm -f $(B)/lib/testing-below.a $(B)/lib/tern-testing.o
 # Made anew each time: the PREFIX of `make install` may be another than that of `make`.
-.PHONY: $(B)/lib/tern.pc
-$(B)/lib/tern.pc: tools/tern.pc.in
+.PHONY: $(B)/lib/tern.pc $(B)/lib/tern-testing.pc
+$(B)/lib/tern.pc $(B)/lib/tern-testing.pc: $(B)/lib/%.pc: tools/%.pc.in
 	@mkdir -p $(@D)
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< > $@
 
@@ -181,11 +196,11 @@ install: all ## installs headers, libraries and programs below PREFIX (default /
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/tern
 	install -m 644 rpc/include/tern/*.h $(DESTDIR)$(PREFIX)/include/tern
 	install -m 755 $(BINS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 $(LIBTERN) $(DESTDIR)$(PREFIX)/lib
+	install -m 644 $(LIBTERN) $(LIBTERN_TESTING) $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(B)/lib/libtern.so $(DESTDIR)$(PREFIX)/lib/libtern.so.$(VERSION)
 	ln -sf libtern.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libtern.so.0
 	ln -sf libtern.so.0 $(DESTDIR)$(PREFIX)/lib/libtern.so
-	install -m 644 $(B)/lib/tern.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 644 $(B)/lib/tern.pc $(B)/lib/tern-testing.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig
 
 clean: ## removes everything that was built
 	rm -rf build

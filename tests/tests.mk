@@ -26,11 +26,11 @@ $(call obj,$(UNIT_SRC) $(INTEGRATION_SRC) $(SUPPORT_SRC)): | $(B)/gen/.stamp
 $(B)/lib/libtestparts.a: $(PARTS) $(TEST_GEN_OBJ) $(SUPPORT_OBJ)
 	@mkdir -p $(@D)
 	$(Q)rm -f $@ && $(AR) qcs $@ $^
-$(B)/tests/%: $(B)/obj/tests/%.o $(B)/lib/libtestparts.a $(LIBTERN)
+$(B)/tests/%: $(B)/obj/tests/%.o $(B)/lib/libtestparts.a $(LIBTERN) $(LIBTERN_TESTING)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $(if $(findstring /unit/,$@),$(WRAP)) -o $@ $< -Wl,--start-group \
-	    $(B)/lib/libtestparts.a $(LIBTERN) $(if $(findstring /unit/,$@),$(UNIT_DEPS),$(LIB_DEPS)) \
+	    $(B)/lib/libtestparts.a $(LIBTERN_TESTING) $(LIBTERN) $(if $(findstring /unit/,$@),$(UNIT_DEPS),$(LIB_DEPS)) \
 	    -Wl,--end-group -lcmocka -lsqlite3 -lm
 
 .PHONY: test run-tests build-tests

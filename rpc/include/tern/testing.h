@@ -1,0 +1,186 @@
+/* For tests of programs that use Tern: client and server joined without a port or a file, and a
+ * server that answers as it was told and remembers what it was asked (docs/testing.md). In a
+ * library of its own, libtern-testing (pkg-config tern-testing), which is only there as an archive:
+ * programs that are installed have no use for it. Assertions for cmocka: tern/testing_cmocka.h.
+ *
+ *     tern_testing_server *peer;
+ *     tern_testing_server_new(&peer, &st);
+ *     tern_testing_fail(peer, "/shop.Shop/Buy", TERN_UNAVAILABLE, "restarting");
+ *     tern_testing_reply(peer, "/shop.Shop/Buy", bytes, len);
+ *     tern_channel_new(tern_testing_server_target(peer), NULL, &channel, &st);
+ *     … the program under test calls Buy: it is refused, and repeated …
+ *     tern_testing_server_call(peer, "/shop.Shop/Buy", 1)->previous_attempts → 1
+ *
+ * Every function may be called from any thread, but free, which must be the last one. */
+#ifndef TERN_TESTING_H
+#define TERN_TESTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tern/channel.h>
+#include <tern/export.h>
+#include <tern/metadata.h>
+#include <tern/server.h>
+#include <tern/status.h>
+
+TERN_BEGIN_DECLS
+
+/* Limits of one scripted server; beyond them: */
+#define TERN_TESTING_CALLS_MAX 10000u       /* attempts remembered; RESOURCE_EXHAUSTED */
+#define TERN_TESTING_ANSWERS_MAX 10000u     /* answers waiting for attempts; adding one fails */
+#define TERN_TESTING_CONNECTIONS_MAX 64u    /* at once; closed at once */
+#define TERN_TESTING_MESSAGE_BYTES_MAX (64u * 1024 * 1024) /* of a request; RESOURCE_EXHAUSTED */
+/* Bytes of a target, its NUL included. */
+#define TERN_TESTING_TARGET_MAX 64u
+
+/* --- client and server, joined ---------------------------------------------------------------- */
+
+/* Has `srv`, a server of the program's own that has not started, listen where nobody else looks: on
+ * a Unix socket without a file, by a name that is made up. `target`, for tern_channel_new(), holds
+ * that name. As many channels as there shall be may connect, and connect again. */
+tern_code tern_testing_listen(tern_server *srv, char target[TERN_TESTING_TARGET_MAX],
+                              tern_status *reterr);
+
+/* The whole pair: has `srv` listen so, starts it, and makes a channel to it with `opts` (NULL: the
+ * defaults). Channel, then server, are freed as ever. When it fails the server is still to be
+ * freed. */
+tern_code tern_testing_join(tern_server *srv, const tern_channel_options *opts, tern_channel **ret,
+                            tern_status *reterr);
+
+/* --- a server that answers as it was told ----------------------------------------------------- */
+
+typedef struct tern_testing_server tern_testing_server;
+
+/* What becomes of an attempt. */
+typedef enum tern_testing_action {
+    TERN_TESTING_ANSWER = 0,           /* metadata, replies, status */
+    TERN_TESTING_DROP = 1,             /* the replies, and then nothing, for ever */
+    TERN_TESTING_RESET_STREAM = 2,     /* the replies, then RST_STREAM with `reset_code` */
+    TERN_TESTING_RESET_CONNECTION = 3, /* the replies, then the connection ends without a word, and
+                                          with it all calls on it */
+    TERN_TESTING_GOAWAY = 4            /* GOAWAY that says of this attempt that nobody has looked at
+                                          it, then the end of the connection */
+} tern_testing_action;
+
+/* When. */
+typedef enum tern_testing_when {
+    TERN_TESTING_AT_END = 0,     /* when the client has sent all of its request */
+    TERN_TESTING_AT_HEADERS = 1, /* as soon as the attempt begins */
+    TERN_TESTING_PER_MESSAGE = 2 /* a reply for each message that comes, in order, and when the
+                                    client has sent all, the rest */
+} tern_testing_when;
+
+/* A message, serialized. */
+typedef struct tern_testing_message {
+    const void *data;
+    size_t len;
+    bool compressed; /* of a request: the bytes are as they came, compressed. Of a reply: say so,
+                        whatever the bytes are; gRPC does not allow it unless grpc-encoding is
+                        sent, which it is not */
+} tern_testing_message;
+
+/* An answer. Copied, with all it points to. Zero is the default of every member; begin with
+ * TERN_TESTING_ANSWER_INIT: that is status OK without a message, which suits a stream. */
+typedef struct tern_testing_answer {
+    size_t size;
+    tern_testing_action action;
+    tern_testing_when when;
+    uint32_t times;    /* attempts that are answered so; 1 */
+    uint32_t delay_ms; /* from `when` on */
+    const tern_testing_message *replies; /* NULL: none */
+    size_t n_replies;
+    tern_code code;
+    const char *message;                 /* of the status; NULL: none */
+    const void *details;                 /* serialized google.rpc.Status; NULL: none */
+    size_t details_len;
+    const char *pushback;                /* grpc-retry-pushback-ms, sent as it stands here, though
+                                            it were no number; NULL: none */
+    const tern_metadata *initial_metadata;  /* NULL: none */
+    const tern_metadata *trailing_metadata; /* NULL: none */
+    bool headers; /* send headers and trailers apart, though there are no replies. Without it such
+                     an answer is "trailers-only", which leaves room for retries: an attempt whose
+                     headers have come is committed (gRFC A6) */
+    uint32_t reset_code; /* HTTP/2's (RFC 9113, 7): 7 REFUSED_STREAM, 8 CANCEL …; 0 NO_ERROR */
+} tern_testing_answer;
+
+#define TERN_TESTING_ANSWER_INIT TERN_INIT(tern_testing_answer)
+
+/* Starts a server with nothing to answer but UNIMPLEMENTED, on a thread of its own. UNAVAILABLE,
+ * RESOURCE_EXHAUSTED: the system has no socket, no thread or no memory for it. */
+tern_code tern_testing_server_new(tern_testing_server **ret, tern_status *reterr);
+
+/* Ends all connections and frees everything, also what it gave out. NULL is fine. */
+void tern_testing_server_free(tern_testing_server *ts);
+
+/* Where it is, for tern_channel_new(). Borrowed. */
+const char *tern_testing_server_target(const tern_testing_server *ts);
+
+/* Puts an answer behind those that wait for attempts at `path` ("/pkg.Service/Method"; NULL: any
+ * that has no answer of its own). Each attempt, retries and hedges included, takes the next.
+ * INVALID_ARGUMENT: it cannot be meant, *reterr (NULL: not wanted) says why; RESOURCE_EXHAUSTED. */
+tern_code tern_testing_server_add(tern_testing_server *ts, const char *path,
+                                  const tern_testing_answer *answer, tern_status *reterr);
+
+/* What attempts get when no answer waits for them, as often as they come; `times` does not count.
+ * NULL takes it back. The order is: answers for the path, its default, answers for any path, the
+ * default of any, UNIMPLEMENTED. Otherwise as above. */
+tern_code tern_testing_server_set_default(tern_testing_server *ts, const char *path,
+                                          const tern_testing_answer *answer, tern_status *reterr);
+
+/* The usual two: an answer of one message and OK, and a status without one. False: as above. */
+bool tern_testing_reply(tern_testing_server *ts, const char *path, const void *message,
+                        size_t len);
+bool tern_testing_fail(tern_testing_server *ts, const char *path, tern_code code,
+                       const char *message);
+
+/* How many attempts are still to come until all answers for `path` (NULL: all there are) have been
+ * used. 0 at the end of a test says that the program asked as often as was thought. */
+size_t tern_testing_server_unused(tern_testing_server *ts, const char *path);
+
+/* --- what it saw ------------------------------------------------------------------------------ */
+
+/* An attempt, as far as it had come when it was asked for. */
+typedef struct tern_testing_call {
+    const char *path;
+    const char *authority;         /* "": none was sent */
+    const tern_metadata *metadata; /* the client's, gRPC's own fields aside; never NULL */
+    int64_t timeout_ms;            /* grpc-timeout, rounded up; -1: none was sent */
+    int previous_attempts;         /* grpc-previous-rpc-attempts; 0: none was sent */
+    unsigned connection;           /* on which it came: 1 is the first */
+    const tern_testing_message *messages; /* of the request, those that had come whole */
+    size_t n_messages;
+    bool complete;  /* the client had sent all */
+    bool ended;     /* nothing more will come of it: answered, reset, or the connection is gone */
+    bool cancelled; /* the client has reset it: deadline, cancellation, a hedge that was late */
+} tern_testing_call;
+
+/* How many attempts at `path` (NULL: at all) have begun. */
+size_t tern_testing_server_count(tern_testing_server *ts, const char *path);
+
+/* Waits until `n` attempts at `path` (NULL: any) have come with their whole request, or ended.
+ * False after timeout_ms. */
+bool tern_testing_server_wait(tern_testing_server *ts, const char *path, size_t n,
+                              int64_t timeout_ms);
+
+/* The same until `n` of them were cancelled by the client. */
+bool tern_testing_server_wait_cancelled(tern_testing_server *ts, const char *path, size_t n,
+                                        int64_t timeout_ms);
+
+/* The attempt at `path` (NULL: any) that came as number `index`, the first being 0; as it is now:
+ * the same again may tell more. NULL: so many have not come, or memory is out. Borrowed until the
+ * server is freed. */
+const tern_testing_call *tern_testing_server_call(tern_testing_server *ts, const char *path,
+                                                  size_t index);
+
+/* How many connections were made to it. */
+unsigned tern_testing_server_connections(tern_testing_server *ts);
+
+/* Writes what it saw, a line for each attempt, into out[0..cap) with a NUL, for messages of
+ * assertions; what does not fit is left out. Returns the length written. */
+size_t tern_testing_server_describe(tern_testing_server *ts, char *out, size_t cap);
+
+TERN_END_DECLS
+
+#endif
