@@ -1,13 +1,10 @@
 /* Retries, pushback, the circuit breaker, and what a client makes of odd answers. The other side is
- * a server that answers as it is told (support/script.h), or a real one that fails a number of
- * times. */
-#include <setjmp.h>
-#include <stdarg.h>
+ * the scripted server that users have too (tern/testing.h); one for answers that are no gRPC at all
+ * (support/script.h); or a real one that fails a number of times. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
+#include <tern/testing_cmocka.h>
 
 #include "support/probe.h"
 #include "support/script.h"
@@ -25,7 +22,8 @@
         .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "0" } } \
     }
 
-static script peer;
+static script peer;                /* of odd answers */
+static tern_testing_server *server; /* of all others */
 static tern_channel *channel;
 static tern_channel_stats stats;
 static tern_status st;
@@ -33,22 +31,84 @@ static tern_status st;
 static const tern_method safe = { .path = "/t.T/Safe", .idempotency = TERN_IDEMPOTENT };
 static const tern_method unsafe = { .path = "/t.T/Unsafe" };
 
-static void begin(const script_step *steps, size_t n)
+static void connect_to(const char *target)
 {
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
-    script_start(&peer, steps, n, false);
     opts.retry.initial_backoff_ms = 2;
     opts.retry.max_backoff_ms = 10;
     opts.reconnect_backoff_ms = 5;
     opts.reconnect_backoff_ms_max = 20;
     opts.connect_timeout_ms = 5000;
-    channel = probe_channel_with(peer.target, &opts);
+    channel = probe_channel_with(target, &opts);
+}
+
+static void begin(const script_step *steps, size_t n)
+{
+    script_start(&peer, steps, n, false);
+    connect_to(peer.target);
 }
 
 static void end(void)
 {
     tern_channel_free(channel);
     script_stop(&peer);
+}
+
+static void begin_scripted(void)
+{
+    tern_assert_ok(tern_testing_server_new(&server, &st), &st);
+    connect_to(tern_testing_server_target(server));
+}
+
+static void end_scripted(void)
+{
+    tern_channel_free(channel);
+    tern_testing_server_free(server);
+}
+
+/* The next `times` attempts at any method get that answer. */
+static void will(tern_testing_answer a, uint32_t times)
+{
+    a.times = times;
+    tern_assert_ok(tern_testing_server_add(server, NULL, &a, &st), &st);
+}
+
+/* All others do. */
+static void always(tern_testing_answer a)
+{
+    tern_assert_ok(tern_testing_server_set_default(server, NULL, &a, &st), &st);
+}
+
+static tern_testing_answer status(tern_code code)
+{
+    tern_testing_answer a = TERN_TESTING_ANSWER_INIT;
+    a.code = code;
+    a.message = "said";
+    return a;
+}
+
+static tern_testing_answer pushback(tern_code code, const char *ms)
+{
+    tern_testing_answer a = TERN_TESTING_ANSWER_INIT;
+    a.code = code;
+    a.pushback = ms;
+    return a;
+}
+
+static tern_testing_answer fine(void)
+{
+    static const tern_testing_message empty = { .len = 0 };
+    tern_testing_answer a = TERN_TESTING_ANSWER_INIT;
+    a.replies = &empty;
+    a.n_replies = 1;
+    return a;
+}
+
+static tern_testing_answer action(tern_testing_action what)
+{
+    tern_testing_answer a = TERN_TESTING_ANSWER_INIT;
+    a.action = what;
+    return a;
 }
 
 static tern_code call_with(const tern_method *m, tern_call_retry retry)
@@ -75,98 +135,94 @@ static tern_code call(const tern_method *m)
 static void test_unavailable_twice(void **state)
 {
     (void)state;
-    static const script_step steps[] = { { STATUS("14") }, { STATUS("14") }, ANSWER_OK };
-    begin(steps, 3);
-    assert_int_equal(call(&safe), TERN_OK);
+    begin_scripted();
+    will(status(TERN_UNAVAILABLE), 2);
+    always(fine());
+    tern_assert_ok(call(&safe), &st);
     assert_int_equal(stats.calls, 1);
     assert_int_equal(stats.attempts, 3);
     assert_int_equal(stats.retries, 2);
     assert_int_equal(stats.calls_failed, 0);
-    assert_int_equal(atomic_load(&peer.previous_attempts), 2);
-    assert_int_equal(call(&safe), TERN_OK);
-    assert_int_equal(atomic_load(&peer.previous_attempts), -1); /* a first attempt says nothing */
-    end();
+    for (int i = 0; i < 3; i++)
+        tern_assert_previous_attempts(server, safe.path, (size_t)i, i);
+    tern_assert_ok(call(&safe), &st);
+    tern_assert_previous_attempts(server, safe.path, 3, 0); /* a first attempt says nothing */
+    tern_assert_attempts(server, NULL, 4);
+    end_scripted();
 }
 
 static void test_attempts_end(void **state)
 {
     (void)state;
-    static const script_step steps[] = { { STATUS("14") } };
-    begin(steps, 1);
-    assert_int_equal(call(&safe), TERN_UNAVAILABLE);
+    begin_scripted();
+    always(status(TERN_UNAVAILABLE));
+    tern_assert_status(call(&safe), &st, TERN_UNAVAILABLE, NULL);
     assert_string_equal(st.message, "said");
-    assert_int_equal(atomic_load(&peer.requests), 3);
+    tern_assert_attempts(server, safe.path, 3);
     assert_int_equal(stats.calls_failed, 1);
-    end();
+    end_scripted();
 }
 
 /* What is not declared idempotent, or not retryable, is sent once. */
 static void test_sent_once(void **state)
 {
     (void)state;
-    static const script_step unavailable[] = { { STATUS("14") } };
-    static const script_step committed[] = {
-        { .headers = { GRPC_HEAD }, OK_BODY, .trailers = { { "grpc-status", "14" } } }
-    };
-    static const script_step invalid[] = { { STATUS("3") } }, internal[] = { { STATUS("13") } },
-                             expired[] = { { STATUS("4") } };
-    static const struct {
-        const script_step *steps;
+    tern_testing_answer committed = fine();
+    committed.code = TERN_UNAVAILABLE;
+    const struct {
+        tern_testing_answer answer;
         const tern_method *method;
         tern_call_retry retry;
         tern_code code;
     } cases[] = {
-        { unavailable, &unsafe, TERN_RETRY_BY_METHOD, TERN_UNAVAILABLE },
-        { unavailable, &safe, TERN_RETRY_NEVER, TERN_UNAVAILABLE },
+        { status(TERN_UNAVAILABLE), &unsafe, TERN_RETRY_BY_METHOD, TERN_UNAVAILABLE },
+        { status(TERN_UNAVAILABLE), &safe, TERN_RETRY_NEVER, TERN_UNAVAILABLE },
         { committed, &safe, TERN_RETRY_BY_METHOD, TERN_UNAVAILABLE },
-        { invalid, &safe, TERN_RETRY_BY_METHOD, TERN_INVALID_ARGUMENT },
-        { internal, &safe, TERN_RETRY_BY_METHOD, TERN_INTERNAL },
-        { expired, &safe, TERN_RETRY_BY_METHOD, TERN_DEADLINE_EXCEEDED },
+        { status(TERN_INVALID_ARGUMENT), &safe, TERN_RETRY_BY_METHOD, TERN_INVALID_ARGUMENT },
+        { status(TERN_INTERNAL), &safe, TERN_RETRY_BY_METHOD, TERN_INTERNAL },
+        { status(TERN_DEADLINE_EXCEEDED), &safe, TERN_RETRY_BY_METHOD, TERN_DEADLINE_EXCEEDED },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        begin(cases[i].steps, 1);
-        assert_int_equal(call_with(cases[i].method, cases[i].retry), cases[i].code);
-        if (atomic_load(&peer.requests) != 1)
-            fail_msg("case %zu was sent %u times", i, atomic_load(&peer.requests));
+        begin_scripted();
+        always(cases[i].answer);
+        tern_assert_status(call_with(cases[i].method, cases[i].retry), &st, cases[i].code, NULL);
+        tern_assert_attempts(server, NULL, 1);
         assert_int_equal(stats.attempts, 1);
-        end();
+        end_scripted();
     }
 }
 
 static void test_caller_says_safe(void **state)
 {
     (void)state;
-    static const script_step steps[] = { { STATUS("14") }, ANSWER_OK };
-    begin(steps, 2);
-    assert_int_equal(call_with(&unsafe, TERN_RETRY_SAFE), TERN_OK);
+    begin_scripted();
+    will(status(TERN_UNAVAILABLE), 1);
+    always(fine());
+    tern_assert_ok(call_with(&unsafe, TERN_RETRY_SAFE), &st);
     assert_int_equal(stats.retries, 1);
-    end();
+    end_scripted();
 }
 
 static void test_pushback(void **state)
 {
     (void)state;
-    static const script_step later[] = {
-        { .headers = { GRPC_HEAD, { "grpc-status", "14" }, { "grpc-retry-pushback-ms", "150" } } },
-        { .headers = { GRPC_HEAD, { "grpc-status", "8" }, { "grpc-retry-pushback-ms", "0" } } },
-        ANSWER_OK
-    };
-    begin(later, 3);
+    begin_scripted();
+    will(pushback(TERN_UNAVAILABLE, "150"), 1);
+    will(pushback(TERN_RESOURCE_EXHAUSTED, "0"), 1);
+    always(fine());
     int64_t began = probe_now_ms();
-    assert_int_equal(call(&safe), TERN_OK);
+    tern_assert_ok(call(&safe), &st);
     assert_true(probe_now_ms() - began >= 149);
     assert_int_equal(stats.retries, 2);
-    end();
+    end_scripted();
     static const char *const no[] = { "-1", "soon", "", "99999999999999999999999" };
     for (int i = 0; i < 4; i++) {
-        const script_step never[] = { { .headers = { GRPC_HEAD,
-                                                     { "grpc-status", "14" },
-                                                     { "grpc-retry-pushback-ms", no[i] } } },
-                                      ANSWER_OK };
-        begin(never, 2);
-        assert_int_equal(call(&safe), TERN_UNAVAILABLE);
-        assert_int_equal(atomic_load(&peer.requests), 1);
-        end();
+        begin_scripted();
+        will(pushback(TERN_UNAVAILABLE, no[i]), 1);
+        always(fine());
+        tern_assert_status(call(&safe), &st, TERN_UNAVAILABLE, NULL);
+        tern_assert_attempts(server, NULL, 1);
+        end_scripted();
     }
 }
 
@@ -174,18 +230,19 @@ static void test_pushback(void **state)
 static void test_transparent(void **state)
 {
     (void)state;
-    static const script_step refused[] = { { .action = SCRIPT_RESET, .error = REFUSED_STREAM },
-                                           ANSWER_OK };
-    static const script_step going[] = { { .action = SCRIPT_GOAWAY }, ANSWER_OK };
-    const script_step *const both[] = { refused, going };
     for (int i = 0; i < 2; i++) {
-        begin(both[i], 2);
-        assert_int_equal(call(&unsafe), TERN_OK);
+        tern_testing_answer no =
+            action(i ? TERN_TESTING_GOAWAY : TERN_TESTING_RESET_STREAM);
+        no.reset_code = REFUSED_STREAM;
+        begin_scripted();
+        will(no, 1);
+        always(fine());
+        tern_assert_ok(call(&unsafe), &st);
         assert_int_equal(stats.transparent_retries, 1);
         assert_int_equal(stats.retries, 0);
-        assert_int_equal(atomic_load(&peer.previous_attempts), -1);
+        tern_assert_previous_attempts(server, unsafe.path, 1, 0);
         assert_int_equal(stats.connects, i + 1);
-        end();
+        end_scripted();
     }
 }
 
@@ -193,33 +250,37 @@ static void test_transparent(void **state)
 static void test_connection_lost(void **state)
 {
     (void)state;
-    static const script_step steps[] = { { .action = SCRIPT_CLOSE }, ANSWER_OK };
-    begin(steps, 2);
-    assert_int_equal(call(&unsafe), TERN_UNAVAILABLE);
-    assert_non_null(strstr(st.message, "closed the connection"));
-    end();
-    begin(steps, 2);
-    assert_int_equal(call(&safe), TERN_OK);
+    begin_scripted();
+    will(action(TERN_TESTING_RESET_CONNECTION), 1);
+    always(fine());
+    tern_assert_status(call(&unsafe), &st, TERN_UNAVAILABLE, "closed the connection");
+    tern_assert_attempts(server, NULL, 1);
+    end_scripted();
+    begin_scripted();
+    will(action(TERN_TESTING_RESET_CONNECTION), 1);
+    always(fine());
+    tern_assert_ok(call(&safe), &st);
     assert_int_equal(stats.retries, 1);
     assert_int_equal(stats.connects, 2);
-    end();
+    end_scripted();
 }
 
 /* The throttle: after many failures no more retries, though each call is made. */
 static void test_throttle(void **state)
 {
     (void)state;
-    static const script_step steps[] = { { STATUS("14") } };
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
-    script_start(&peer, steps, 1, false);
     opts.retry.initial_backoff_ms = opts.retry.max_backoff_ms = 1;
     opts.retry.throttle_max_tokens = 10;
     opts.breaker.disabled = true;
-    channel = probe_channel_with(peer.target, &opts);
+    tern_assert_ok(tern_testing_server_new(&server, &st), &st);
+    always(status(TERN_UNAVAILABLE));
+    channel = probe_channel_with(tern_testing_server_target(server), &opts);
     for (int i = 0; i < 30; i++)
-        assert_int_equal(call(&safe), TERN_UNAVAILABLE);
+        tern_assert_status(call(&safe), &st, TERN_UNAVAILABLE, NULL);
     assert_in_range(stats.attempts, 30, 40);
-    end();
+    tern_assert_attempts(server, NULL, stats.attempts);
+    end_scripted();
 }
 
 /* --- odd answers ------------------------------------------------------------------------------ */
@@ -378,24 +439,22 @@ static void on_breaker(tern_breaker_state from, tern_breaker_state to, const cha
 static void test_breaker(void **state)
 {
     (void)state;
-    static const script_step steps[] = {
-        { STATUS("14") }, { STATUS("14") }, { STATUS("14") }, ANSWER_OK
-    };
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
-    script_start(&peer, steps, 4, false);
     memset(&seen, 0, sizeof seen);
     opts.breaker.consecutive_failures = 3;
     opts.breaker.open_ms = 100;
     opts.on_breaker = on_breaker;
     opts.on_breaker_ctx = &seen;
-    channel = probe_channel_with(peer.target, &opts);
+    tern_assert_ok(tern_testing_server_new(&server, &st), &st);
+    will(status(TERN_UNAVAILABLE), 3);
+    always(fine());
+    channel = probe_channel_with(tern_testing_server_target(server), &opts);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(call(&unsafe), TERN_UNAVAILABLE);
+        tern_assert_status(call(&unsafe), &st, TERN_UNAVAILABLE, "said");
     assert_int_equal(stats.breaker, TERN_BREAKER_OPEN);
-    assert_int_equal(call(&unsafe), TERN_UNAVAILABLE);
-    assert_non_null(strstr(st.message, "circuit breaker"));
-    assert_non_null(strstr(st.message, peer.target));
-    assert_int_equal(atomic_load(&peer.requests), 3); /* the fourth never left */
+    tern_assert_status(call(&unsafe), &st, TERN_UNAVAILABLE, "circuit breaker");
+    assert_non_null(strstr(st.message, tern_testing_server_target(server)));
+    tern_assert_attempts(server, NULL, 3); /* the fourth never left */
     assert_int_equal(stats.breaker_rejected, 1);
     int64_t until = probe_now_ms() + 5000;
     while (call(&unsafe) != TERN_OK) {
@@ -404,13 +463,13 @@ static void test_breaker(void **state)
     }
     assert_int_equal(stats.breaker, TERN_BREAKER_CLOSED);
     assert_int_equal(stats.breaker_opened, 1);
-    assert_int_equal(atomic_load(&peer.requests), 4);
+    tern_assert_attempts(server, NULL, 4);
     assert_int_equal(seen.n, 3);
     assert_int_equal(seen.from[0], TERN_BREAKER_CLOSED);
     assert_int_equal(seen.to[0], TERN_BREAKER_OPEN);
     assert_int_equal(seen.to[1], TERN_BREAKER_HALF_OPEN);
     assert_int_equal(seen.to[2], TERN_BREAKER_CLOSED);
-    end();
+    end_scripted();
 }
 
 /* Everything is answered, and too late: the rate of slow calls opens it. */
@@ -473,9 +532,9 @@ static void test_own_limits(void **state)
 static void test_real_server(void **state)
 {
     (void)state;
-    probe_server server;
-    probe_start(&server, NULL, "ipv4:127.0.0.1:0");
-    tern_channel *ch = probe_channel(server.target);
+    probe_server p;
+    probe_start(&p, NULL, "ipv4:127.0.0.1:0");
+    tern_channel *ch = probe_channel(p.target);
     for (int safe_one = 0; safe_one < 2; safe_one++) {
         Tests__V1__FailRequest req = TESTS__V1__FAIL_REQUEST__INIT;
         char key[] = "key-0";
@@ -483,13 +542,13 @@ static void test_real_server(void **state)
         req.code = TERN_UNAVAILABLE;
         req.times = 2;
         req.key = key;
-        unsigned before = atomic_load(&server.calls);
+        unsigned before = atomic_load(&p.calls);
         assert_int_equal(probe_fail(ch, NULL, &req, safe_one, &st),
                          safe_one ? TERN_OK : TERN_UNAVAILABLE);
-        assert_int_equal(atomic_load(&server.calls) - before, safe_one ? 3 : 1);
+        assert_int_equal(atomic_load(&p.calls) - before, safe_one ? 3 : 1);
     }
     tern_channel_free(ch);
-    probe_stop(&server, 100);
+    probe_stop(&p, 100);
 }
 
 int main(void)
