@@ -1,17 +1,13 @@
 /* The parts of `submit` that need no system: the generator, the histogram, the progress bar's
- * text, the plans for rows, and the counters that survive restarts. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+ * text, the plans for rows, what becomes of a row whose Scheduler fails (a scripted one), and the
+ * counters that survive restarts. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include <tern/testing_cmocka.h>
+
+#include <drone/scheduler/v1/scheduler.tern.h>
 #include "submit/client.h"
 #include "submit/generate.h"
 #include "submit/latency.h"
@@ -118,22 +114,96 @@ static void test_times_are_shifted(void **state)
     assert_int_equal(1551396543000 + shift, 1700000060000);
 }
 
-/* A row that nobody answers says what the last failure was. */
+/* --- a row and its Scheduler ------------------------------------------------------------------ */
+
+#define SCHEDULE "/drone.scheduler.v1.SchedulerService/ScheduleDelivery"
+
+/* Sends the row number 0 to `target`. */
+static void send_row(const char *target, int64_t patience_ms, drone_sent *ret)
+{
+    drone_client c = { .run = "run", .n_accounts = 1, .patience_ms = patience_ms };
+    tern_channel_options options = TERN_CHANNEL_OPTIONS_INIT;
+    drone_row row;
+    tern_status status;
+    options.breaker.disabled = true; /* as `submit` has it */
+    tern_assert_ok(tern_channel_new(target, &options, &c.channel, &status), &status);
+    drone_generate_row(1, 0, &row);
+    drone_client_send(&c, &row, ret);
+    tern_channel_free(c.channel);
+}
+
+/* A row that nobody answers says what the last failure was: nobody is there, or somebody who has no
+ * answer to give. */
 static void test_unanswered(void **state)
 {
-    drone_client c = { .run = "run", .n_accounts = 1, .patience_ms = 100 };
-    drone_row row;
-    drone_sent sent;
+    tern_testing_server *scheduler;
+    tern_testing_answer away = TERN_TESTING_ANSWER_INIT;
     tern_status status;
+    drone_sent sent;
     (void)state;
-    assert_int_equal(tern_channel_new("unix:/nowhere/to/be/found.sock", NULL, &c.channel, &status),
-                     TERN_OK);
-    drone_generate_row(1, 0, &row);
-    drone_client_send(&c, &row, &sent);
-    tern_channel_free(c.channel);
+    send_row("unix:/nowhere/to/be/found.sock", 100, &sent);
     assert_int_equal(sent.end, DRONE_END_UNANSWERED);
     if (!strstr(sent.status.message, "the last failure: UNAVAILABLE: cannot connect"))
         fail_msg("\"%s\"", sent.status.message);
+
+    tern_assert_ok(tern_testing_server_new(&scheduler, &status), &status);
+    away.code = TERN_UNAVAILABLE;
+    away.message = "restarting";
+    tern_assert_ok(tern_testing_server_set_default(scheduler, SCHEDULE, &away, &status), &status);
+    send_row(tern_testing_server_target(scheduler), 100, &sent);
+    assert_int_equal(sent.end, DRONE_END_UNANSWERED);
+    if (!strstr(sent.status.message, "the last failure: UNAVAILABLE: restarting"))
+        fail_msg("\"%s\"", sent.status.message);
+    tern_testing_server_free(scheduler);
+}
+
+/* What leaves it in doubt is sent again with the same key, until there is a verdict. */
+static void test_repeated_until_there_is_a_verdict(void **state)
+{
+    tern_testing_server *scheduler;
+    tern_testing_answer broken = TERN_TESTING_ANSWER_INIT;
+    Drone__Scheduler__V1__DeliveryStatus verdict = DRONE__SCHEDULER__V1__DELIVERY_STATUS__INIT;
+    char drone[] = "drone-1";
+    uint8_t bytes[128];
+    tern_status status;
+    drone_sent sent;
+    (void)state;
+    tern_assert_ok(tern_testing_server_new(&scheduler, &status), &status);
+    broken.action = TERN_TESTING_RESET_CONNECTION;
+    tern_assert_ok(tern_testing_server_add(scheduler, SCHEDULE, &broken, &status), &status);
+    assert_true(tern_testing_fail(scheduler, SCHEDULE, TERN_UNAVAILABLE, "restarting"));
+    assert_true(tern_testing_fail(scheduler, SCHEDULE, TERN_INTERNAL, "the disk is full"));
+    verdict.state = DRONE__SCHEDULER__V1__STATE__STATE_SCHEDULED;
+    verdict.drone_id = drone;
+    assert_true(tern_testing_reply(scheduler, SCHEDULE, bytes,
+                                   drone__scheduler__v1__delivery_status__pack(&verdict, bytes)));
+    send_row(tern_testing_server_target(scheduler), 20000, &sent);
+    if (sent.end != DRONE_END_BY_DRONE)
+        fail_msg("end %d: %s", (int)sent.end, sent.status.message);
+    assert_in_range(sent.repeats, 1, 3); /* those that the channel did not make by itself */
+    tern_assert_script_used(scheduler);
+    tern_assert_attempts(scheduler, NULL, 4);
+    const tern_testing_call *first = tern_testing_server_call(scheduler, SCHEDULE, 0);
+    for (size_t i = 0; i < 4; i++) {
+        const tern_testing_call *c = tern_testing_server_call(scheduler, SCHEDULE, i);
+        assert_int_equal(c->n_messages, 1);
+        assert_int_equal(c->messages[0].len, first->messages[0].len);
+        assert_memory_equal(c->messages[0].data, first->messages[0].data, c->messages[0].len);
+    }
+    Drone__Scheduler__V1__ScheduleDeliveryRequest *req =
+        drone__scheduler__v1__schedule_delivery_request__unpack(NULL, first->messages[0].len,
+                                                                first->messages[0].data);
+    assert_non_null(req);
+    assert_string_equal(req->idempotency_key, "run-1");
+    drone__scheduler__v1__schedule_delivery_request__free_unpacked(req, NULL);
+
+    assert_true(tern_testing_fail(scheduler, SCHEDULE, TERN_INVALID_ARGUMENT, "too heavy"));
+    send_row(tern_testing_server_target(scheduler), 20000, &sent);
+    assert_int_equal(sent.end, DRONE_END_REFUSED);
+    assert_string_equal(sent.status.message, "too heavy");
+    assert_int_equal(sent.repeats, 0);
+    tern_assert_attempts(scheduler, NULL, 5);
+    tern_testing_server_free(scheduler);
 }
 
 static void test_meter_survives_restarts(void **state)
@@ -185,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_plans),
         cmocka_unit_test(test_times_are_shifted),
         cmocka_unit_test(test_unanswered),
+        cmocka_unit_test(test_repeated_until_there_is_a_verdict),
         cmocka_unit_test(test_meter_survives_restarts),
         cmocka_unit_test(test_report),
     };
