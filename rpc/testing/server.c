@@ -92,6 +92,7 @@ static bool flush(tern__testing_connection *c)
 /* Does what is due and sends what goes. False: the connection has ended. */
 static bool run(tern__testing_connection *c)
 {
+    bool moved;
     do {
         c->again = false;
         int64_t now = tern__clock_now();
@@ -101,9 +102,11 @@ static bool run(tern__testing_connection *c)
         }
         if (!c->hang_up && c->out.len < SOFT_MAX && tern__h2_take(c->h2, &c->out, SOFT_MAX) < 0)
             c->hang_up = true;
+        size_t len = c->out.len;
         if (!flush(c))
             return false;
-    } while (!c->hang_up && (c->again || (!c->out.len && tern__h2_wants_take(c->h2))));
+        moved = len && !c->out.len;
+    } while (!c->hang_up && (c->again || (moved && tern__h2_wants_take(c->h2))));
     return c->out.len || (!c->hang_up && tern__h2_alive(c->h2));
 }
 
@@ -115,8 +118,10 @@ static bool receive(tern__testing_connection *c)
         return errno == EAGAIN || errno == EINTR;
     if (n == 0)
         return false;
-    if (!c->hang_up && tern__h2_feed(c->h2, tern__clock_now(), buf, (size_t)n))
-        c->hang_up = true; /* behind what the session has to say about it */
+    if (!c->hang_up && tern__h2_feed(c->h2, tern__clock_now(), buf, (size_t)n)) {
+        tern__h2_take(c->h2, &c->out, SOFT_MAX); /* what the session has to say about it */
+        c->hang_up = true;
+    }
     return true;
 }
 

@@ -43,8 +43,11 @@ static void start(tern__testing_stream *s)
     s->due = tern__time_add(tern__clock_now(), tern__ms_to_ns(s->answer->delay_ms));
 }
 
+/* Unless an answer has gone already, which nothing can be put behind. */
 static void refuse(tern__testing_stream *s, tern_code code, const char *message)
 {
+    if (s->step > TERN__TESTING_DUE)
+        return;
     s->own = (tern_testing_answer)TERN_TESTING_ANSWER_INIT;
     s->own.code = code;
     s->own.message = message;

@@ -448,6 +448,49 @@ static void test_record(void **state)
     tern_metadata_free(md);
 }
 
+static void test_compressed(void **state)
+{
+    (void)state;
+    static char long_one[5000];
+    memset(long_one, 'l', sizeof long_one - 1);
+    const tern_testing_message lie = { .data = "x", .len = 1, .compressed = true };
+    tern_testing_answer a = TERN_TESTING_ANSWER_INIT;
+    tern_call_options opts = options();
+    opts.compression = TERN_COMPRESSION_GZIP;
+    a.replies = &lie;
+    a.n_replies = 1;
+    add(UNSAFE, &a);
+    tern_assert_status(call_with(&unsafe, &opts, long_one), &st, TERN_INTERNAL, "compressed");
+    const tern_testing_call *c = tern_testing_server_call(peer, UNSAFE, 0);
+    assert_int_equal(c->n_messages, 1);
+    assert_true(c->messages[0].compressed);
+    assert_in_range(c->messages[0].len, 1, 500);
+    assert_true(tern_testing_reply(peer, UNSAFE, "x", 1));
+    tern_assert_ok(call(&unsafe), &st);
+    assert_false(tern_testing_server_call(peer, UNSAFE, 1)->messages[0].compressed);
+}
+
+static void test_too_many_connections(void **state)
+{
+    (void)state;
+    const char *target = tern_testing_server_target(peer);
+    tern_channel *ch[TERN_TESTING_CONNECTIONS_MAX];
+    for (unsigned i = 0; i < TERN_TESTING_CONNECTIONS_MAX; i++) {
+        tern_assert_ok(tern_channel_new(target, NULL, &ch[i], &st), &st);
+        tern_assert_ok(tern_channel_wait_ready(ch[i], SOON_MS, &st), &st);
+    }
+    tern_assert_status(call(&unsafe), &st, TERN_UNAVAILABLE, NULL);
+    tern_channel_free(ch[0]);
+    assert_true(tern_testing_reply(peer, UNSAFE, "x", 1));
+    int64_t until = probe_now_ms() + SOON_MS;
+    while (call(&unsafe) != TERN_OK) { /* when it has seen the end of that one */
+        assert_true(probe_now_ms() < until);
+        probe_sleep_ms(2);
+    }
+    for (unsigned i = 1; i < TERN_TESTING_CONNECTIONS_MAX; i++)
+        tern_channel_free(ch[i]);
+}
+
 static void *call_later(void *code)
 {
     tern_call_options opts = options();
@@ -628,6 +671,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_per_message, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stream_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_record, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_compressed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_connections, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_calls, setup, teardown),
         cmocka_unit_test_setup_teardown(test_assertions_fail, setup, teardown),
