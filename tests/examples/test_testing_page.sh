@@ -1,7 +1,7 @@
 #!/bin/bash
 # The program of docs/testing.md compiles as a user's would, against an installed Tern, and passes, with
 # the shared library and with the archive; every function, field, limit and assertion of the headers is
-# told of on that page.
+# told of on that page. Serial: it installs, and the .pc files of one build folder know one PREFIX at a time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 : "${B:?set B to the build folder}"
