@@ -269,6 +269,10 @@ static int bind_one(sqlite3_stmt *stmt, int index, char type, va_list *args)
         return sqlite3_bind_int64(stmt, index, va_arg(*args, int64_t));
     case 'd':
         return sqlite3_bind_double(stmt, index, va_arg(*args, double));
+    case 'b': {
+        const void *data = va_arg(*args, const void *);
+        return sqlite3_bind_blob64(stmt, index, data, va_arg(*args, size_t), SQLITE_STATIC);
+    }
     default:
         return SQLITE_MISUSE;
     }

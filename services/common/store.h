@@ -82,7 +82,8 @@ void drone_store_counts(drone_store *store, uint64_t *ret_commits, uint64_t *ret
 sqlite3_stmt *drone_store_stmt(drone_store *store, size_t index);
 
 /* Binds the arguments to ?1, ?2 … as `types` says ('t' const char *, borrowed, NULL is SQL NULL;
- * 'i' int64_t; 'd' double) and makes one step. Returns 1 when a row is there (read it with
+ * 'i' int64_t; 'd' double; 'b' const void * and size_t, borrowed, not NULL) and makes one step.
+ * Returns 1 when a row is there (read it with
  * sqlite3_column_*, then reset or fetch on), 0 when the statement is finished, -1 on failure
  * (drone_store_fail()). */
 int drone_sql_step(sqlite3_stmt *stmt, const char *types, ...);

@@ -9,6 +9,7 @@
 #include <tern/channel.h>
 
 #include "common/args.h"
+#include "common/backoff.h"
 #include "common/names.h"
 #include "scheduler/workflow.h"
 
@@ -69,12 +70,5 @@ void drone_change_key(const char *delivery_id, int64_t revision, bool undo,
 
 /* The name of a step: "account". Static. */
 const char *drone_step_name(drone_step step);
-
-/* Milliseconds to wait before attempt n + 1 (n from 1) fails less likely: first_ms doubled with
- * each attempt, at most max_ms, and 20 % more or less at random. */
-int64_t drone_backoff_ms(int64_t first_ms, int64_t max_ms, int64_t n, uint64_t random);
-
-/* A random number, not for secrets. Any thread. */
-uint64_t drone_random(void);
 
 #endif
