@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <tern/limits.h>
+
 #include "server/compress.h"
 #include "server/conn.h"
 #include "server/intercept.h"
@@ -107,6 +109,17 @@ int tern_server_call_set_details(tern_server_call *call, const void *details, si
 {
     tern_metadata *md = tern_server_call_trailing_metadata(call);
     return md ? tern__metadata_add_details(md, details, len) : -ENOMEM;
+}
+
+uint32_t tern_server_call_previous_attempts(const tern_server_call *call)
+{
+    return call->previous_attempts;
+}
+
+int tern_server_call_set_retry_pushback(tern_server_call *call, int64_t ms)
+{
+    tern_metadata *md = tern_server_call_trailing_metadata(call);
+    return md ? tern__metadata_add_pushback(md, ms == TERN_NEVER_MS ? -1 : ms) : -ENOMEM;
 }
 
 static bool is_load(double x) { return x >= 0 && x <= DBL_MAX; }

@@ -74,6 +74,7 @@ struct tern_server_call {
     bool tell_encodings;       /* the answer says what this server accepts */
     char *path;                /* copy of an unknown path, for the message */
     int64_t timeout;           /* ns; -1: none */
+    uint32_t previous_attempts; /* as the client says (gRFC A6) */
 
     /* request body */
     tern__message_reader reader;

@@ -43,10 +43,26 @@ static void read_pseudo(tern_server_call *call, const tern__h2_field *f)
     }
 }
 
+/* grpc-previous-rpc-attempts; 0 for what is no such number. */
+static uint32_t read_attempts(const tern__h2_field *f)
+{
+    uint32_t n = 0;
+    if (f->value_len == 0 || f->value_len > 9)
+        return 0;
+    for (uint32_t i = 0; i < f->value_len; i++) {
+        if (f->value[i] < '0' || f->value[i] > '9')
+            return 0;
+        n = n * 10 + (uint32_t)(f->value[i] - '0');
+    }
+    return n;
+}
+
 static void read_grpc(tern_server_call *call, const tern__h2_field *f)
 {
     if (IS(f, "grpc-timeout"))
         call->bad_timeout = tern__timeout_decode(f->value, f->value_len, &call->timeout) != 0;
+    else if (IS(f, "grpc-previous-rpc-attempts"))
+        call->previous_attempts = read_attempts(f);
     else
         tern__server_encoding_field(call, f);
 }

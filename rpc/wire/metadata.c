@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,6 +264,13 @@ int tern__metadata_add_received_details(tern_metadata *md, const char *value, si
 int tern__metadata_add_details(tern_metadata *md, const void *details, size_t len)
 {
     return append(md, TERN__STATUS_DETAILS, sizeof TERN__STATUS_DETAILS - 1, details, len);
+}
+
+int tern__metadata_add_pushback(tern_metadata *md, int64_t ms)
+{
+    char text[24];
+    int len = snprintf(text, sizeof text, "%lld", (long long)(ms < 0 ? -1 : ms));
+    return append(md, "grpc-retry-pushback-ms", 22, text, (size_t)len);
 }
 
 int tern__metadata_append_all(tern_metadata *md, const tern_metadata *src)

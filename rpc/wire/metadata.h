@@ -41,6 +41,10 @@ int tern__metadata_add_received(tern_metadata *md, const char *key, size_t key_l
 int tern__metadata_add_received_details(tern_metadata *md, const char *value, size_t value_len);
 int tern__metadata_add_details(tern_metadata *md, const void *details, size_t len);
 
+/* grpc-retry-pushback-ms (gRFC A6), to be sent: a number, or -1 for what is negative. 0 or -ENOMEM.
+ */
+int tern__metadata_add_pushback(tern_metadata *md, int64_t ms);
+
 /* Appends a copy of every pair of `src`. 0 or -ENOMEM (then some may have been added). */
 int tern__metadata_append_all(tern_metadata *md, const tern_metadata *src);
 

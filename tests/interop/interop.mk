@@ -3,7 +3,7 @@
 
 INTEROP_OUT := $(B)/interop
 INTEROP_SRC := $(wildcard tests/interop/tern/*.c tests/interop/tern/*/*.c)
-INTEROP_BINS := $(INTEROP_OUT)/tern-server $(INTEROP_OUT)/tern-client
+INTEROP_BINS := $(addprefix $(INTEROP_OUT)/tern-,server client attempts)
 INTEROP_PROTOS := $(addprefix grpc/testing/,empty.proto messages.proto test.proto)
 INTEROP_CXX_GEN := $(patsubst %.proto,$(INTEROP_OUT)/cpp/%.pb.cc,$(INTEROP_PROTOS)) \
                    $(INTEROP_OUT)/cpp/grpc/testing/test.grpc.pb.cc
@@ -17,6 +17,7 @@ GRPC_GO := google.golang.org/grpc/interop
 $(call obj,$(INTEROP_SRC)): | $(B)/gen/.stamp
 $(INTEROP_OUT)/tern-server: $(call obj,$(wildcard tests/interop/tern/server/*.c))
 $(INTEROP_OUT)/tern-client: $(call obj,$(wildcard tests/interop/tern/client/*.c))
+$(INTEROP_OUT)/tern-attempts: $(call obj,$(wildcard tests/interop/tern/attempts/*.c))
 $(INTEROP_BINS): $(call obj,tests/interop/tern/flags.c $(GEN_TESTING)) $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
@@ -49,8 +50,16 @@ $(INTEROP_GO): $(INTEROP_OUT)/go-%: tests/interop/go/go.mod tests/interop/go/go.
 	$(Q)tools/need-go "make interop"
 	$(Q)cd tests/interop/go && go build -mod=readonly -o $(abspath $@) $(GRPC_GO)/$*
 
+# What each of the two sends for the same service config (tests/interop/attempts.py).
+$(INTEROP_OUT)/go-attempts: tests/interop/go/attempts/main.go tests/interop/go/go.mod \
+                            tests/interop/go/go.sum
+	@mkdir -p $(@D)
+	@echo "  GO $@"
+	$(Q)tools/need-go "make interop"
+	$(Q)cd tests/interop/go && go build -mod=readonly -o $(abspath $@) ./attempts
+
 .PHONY: interop-peers interop h2spec
-interop-peers: all $(INTEROP_BINS) $(INTEROP_CXX) $(INTEROP_PY) $(INTEROP_GO)
+interop-peers: all $(INTEROP_BINS) $(INTEROP_CXX) $(INTEROP_PY) $(INTEROP_GO) $(INTEROP_OUT)/go-attempts
 
 SOAK ?= 10000
 interop: setup ## official interop cases against grpc-go, grpcio and grpc++, both ways (SOAK=10000, ONLY=)

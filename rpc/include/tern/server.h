@@ -172,6 +172,16 @@ TERN_API tern_code tern_server_call_fail(tern_server_call *call, tern_code code,
  * -ENOMEM. */
 TERN_API int tern_server_call_set_details(tern_server_call *call, const void *details, size_t len);
 
+/* How many attempts the client has made before this one, as it says (gRFC A6,
+ * grpc-previous-rpc-attempts); 0: this is the first, or it does not say. A hint, not a proof: the
+ * ones before may never have come. */
+TERN_API uint32_t tern_server_call_previous_attempts(const tern_server_call *call);
+
+/* Goes with the status of a call that fails: a client that would repeat it is to wait `ms`
+ * milliseconds first, or, with TERN_NEVER_MS or anything negative, not to repeat it (gRFC A6,
+ * grpc-retry-pushback-ms). Once a call. 0 or -ENOMEM. */
+TERN_API int tern_server_call_set_retry_pushback(tern_server_call *call, int64_t ms);
+
 /* The server's load as of now, for clients that weigh servers by it (weighted_round_robin; gRFC
  * A51, A58). 0: not known. */
 typedef struct tern_load_report {
