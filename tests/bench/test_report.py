@@ -134,6 +134,10 @@ class StreamTargets(unittest.TestCase):
     def test_resilience(self):
         got = [report.resilience_targets(armed(us))[0]["reached"] for us in (20.9, 21.1)]
         self.assertEqual(got, [True, False])
+        got = [report.resilience_count_targets({p.NONE: 40000, p.ALL: n})[0]["reached"]
+               for n in (42000, 42001)]
+        self.assertEqual(got, [True, False])
+        self.assertIsNone(report.resilience_count_targets({})[0]["reached"])
 
     def test_connections(self):
         idle = {f"{p.TERN} {st.CLEARTEXT}": 24576, f"{p.TERN} {st.TLS}": 61441}

@@ -60,8 +60,9 @@ def total(path):
     return int(found.group(1))
 
 
-def instructions(progs, side, server_name, client_name):
-    """Instructions per unary call of the server or of the client, as callgrind counts them."""
+def instructions(progs, side, server_name, client_name, more=()):
+    """Instructions per unary call of the server or of the client, as callgrind counts them; `more`
+    are arguments of the client."""
     cpu, _ = cpus()
     env = environment(progs.build)
     used = []
@@ -72,7 +73,7 @@ def instructions(progs, side, server_name, client_name):
             if side == "server":
                 serve = callgrind(serve, out)
             with server(serve, cpu, env, start_limit_s=60) as (address, _):
-                call = progs.latency(client_name, address, count)
+                call = [*progs.latency(client_name, address, count), *more]
                 run(callgrind(call, out) if side == "client" else call, cpu, env, LIMIT_S)
             used.append(total(out))
     return (used[1] - used[0]) / (CALLGRIND_CALLS[1] - CALLGRIND_CALLS[0])
@@ -97,5 +98,15 @@ def measure(progs, progress, with_tern):
     return result
 
 
+def resilience(progs, progress):
+    """{"none": …, "all": …}: instructions of client and server together per unary call."""
+    result = {}
+    for what in p.RESILIENCE if shutil.which("valgrind") else []:
+        progress.step(f"counting instructions: resilience {what}")
+        result[what] = round(sum(instructions(progs, side, p.TERN, p.TERN, ("--resilience", what))
+                                 for side in ("client", "server")))
+    return result
+
+
 def steps(with_tern):
-    return 10 if with_tern else 6
+    return 10 + len(p.RESILIENCE) if with_tern else 6

@@ -47,6 +47,13 @@ def resilience_targets(resilience):
                    resilience.ratio(p.ALL, p.NONE, "cpu_us_per_call"), RESILIENCE_CPU_MAX)]
 
 
+def resilience_count_targets(count):
+    """The same in instructions, which no other load disturbs; {}: there is no callgrind."""
+    value = count[p.ALL] / count[p.NONE] if count else None
+    return [target("instructions per unary call, all of resilience / none", value,
+                   RESILIENCE_CPU_MAX)]
+
+
 def stream_targets(streams):
     """Ratios of Tern -> Tern to grpc++ -> grpc++ within a round. Ping-pong is shown only."""
     result = []
@@ -221,5 +228,6 @@ def as_json(run):
         "streams": run["streams"].as_json() if run["streams"] else None,
         "tls_load": run["tls_load"].as_json() if run["tls_load"] else None,
         "idle_bytes_per_connection": run["idle"],
-        "counts": run["counts"], "workflows": run["workflows"],
+        "counts": run["counts"], "resilience_instructions": run.get("resilience_count"),
+        "workflows": run["workflows"],
     }
