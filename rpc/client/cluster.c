@@ -246,15 +246,6 @@ static tern_code expired(const tern__cluster *c, const tern__connect_wait *wait,
                            c->last_error.code ? c->last_error.message : "");
 }
 
-static void wait_changed(tern__cluster *c, int64_t until)
-{
-    struct timespec ts = tern__clock_timespec(until);
-    if (until == TERN__TIME_NEVER)
-        pthread_cond_wait(&c->changed, &c->lock);
-    else
-        pthread_cond_clockwait(&c->changed, &c->lock, CLOCK_MONOTONIC, &ts);
-}
-
 typedef struct get_link {
     tern__context_listener listener;
     tern__cluster *cluster;
@@ -281,7 +272,8 @@ static tern_code get_slow(tern__cluster *c, const tern__connect_wait *wait, tern
         tern_code code = expired(c, wait, reterr);
         if (code != TERN_OK)
             return code;
-        wait_changed(c, tern__time_min(wait->deadline, look(c, tern__clock_now())));
+        tern__clock_wait(&c->changed, &c->lock,
+                         tern__time_min(wait->deadline, look(c, tern__clock_now())), 0);
     }
     return TERN_OK; /* to ask anew */
 }

@@ -86,12 +86,9 @@ static void lookup_wait(lookup *l, int64_t deadline, tern_context *context)
 {
     pthread_mutex_lock(&l->lock);
     while (!l->done && tern_context_error(context) == TERN_OK) {
-        int64_t now = tern__clock_now();
-        if (now >= deadline)
+        if (tern__clock_now() >= deadline)
             break;
-        struct timespec ts = tern__clock_timespec(
-            tern__time_min(deadline, tern__time_add(now, TERN__CONNECT_SLICE_NS)));
-        pthread_cond_clockwait(&l->cond, &l->lock, CLOCK_MONOTONIC, &ts);
+        tern__clock_wait(&l->cond, &l->lock, deadline, TERN__CONNECT_SLICE_NS);
     }
     pthread_mutex_unlock(&l->lock);
 }
@@ -141,16 +138,14 @@ static int shake_hands(tern__socket *sock, const tern__connect_bounds *bounds)
         int rv = tern__tls_handshake(sock->tls);
         if (rv)
             return rv > 0 ? 0 : rv;
-        int64_t now = tern__clock_now();
-        if (now >= bounds->deadline)
+        if (tern__clock_now() >= bounds->deadline)
             return -ETIMEDOUT;
         if (tern_context_error(bounds->context) != TERN_OK)
             return -ECANCELED;
         struct pollfd p = { .fd = sock->fd, .events = POLLIN };
         if (tern__socket_unsent(sock))
             p.events |= POLLOUT;
-        int64_t slice = bounds->context ? now + TERN__CONNECT_SLICE_NS : TERN__TIME_NEVER;
-        poll(&p, 1, tern__clock_poll_ms(now, tern__time_min(bounds->deadline, slice)));
+        tern__clock_poll(&p, 1, bounds->deadline, bounds->context ? TERN__CONNECT_SLICE_NS : 0);
     }
 }
 

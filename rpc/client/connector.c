@@ -98,10 +98,9 @@ static void answer(tern__connector *c, tern__transport *t, const tern_status *wh
 /* The pause after a failure, which new servers may cut short. */
 static void pause_for(tern__connector *c)
 {
-    int64_t now, at;
-    while ((now = tern__clock_now()) < (at = tern__subchannel_retry_at(c->sc)))
-        if (tern__context_sleep(&c->context,
-                                tern__time_min(at, tern__time_add(now, PAUSE_SLICE_NS))) != TERN_OK)
+    int64_t at;
+    while (tern__clock_now() < (at = tern__subchannel_retry_at(c->sc)))
+        if (tern__context_nap(&c->context, at, PAUSE_SLICE_NS) != TERN_OK)
             return;
 }
 

@@ -31,9 +31,9 @@ static inline bool tern__drive_unsent(const tern__transport *t)
 bool tern__drive_take_in_all(tern__transport *t);
 /* Writes what is to be written as far as the socket takes it. */
 void tern__drive_flush(tern__transport *t);
-/* The leader's step: waits for the socket until `deadline` (the lock is released meanwhile), reads
- * and handles what came. */
-void tern__drive_poll(tern__transport *t, int64_t deadline);
+/* The leader's step: waits for the socket until `deadline`, no longer than `slice` (io/clock.h; the
+ * lock is released meanwhile), reads and handles what came. */
+void tern__drive_poll(tern__transport *t, int64_t deadline, int64_t slice);
 /* Interrupts the leader's wait. */
 void tern__drive_wake(tern__transport *t);
 /* A thread that leaves passes the lead on, if somebody waits. */

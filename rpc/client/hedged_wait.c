@@ -97,13 +97,13 @@ static bool lead(waiting *w, tern__transport *t)
     return mine;
 }
 
-/* When to poll again, whatever happens. */
-static int64_t lead_all(waiting *w, int64_t until)
+/* When to poll again, whatever happens; in *ret_slice, how soon to look again, if need be. */
+static int64_t lead_all(waiting *w, int64_t until, int64_t *ret_slice)
 {
     for (uint32_t i = 0; i < TERN_LIMIT_ATTEMPTS; i++) {
         tern__hedge_attempt *a = w->hd.attempts[i];
         if (a && a->step == TERN__HEDGE_STREAM && !lead(w, a->t))
-            until = tern__time_min(until, tern__clock_now() + LOOK_NS);
+            *ret_slice = LOOK_NS;
     }
     for (uint32_t i = 0; i < w->n_led; i++) {
         tern__transport *t = w->led[i];
@@ -136,7 +136,8 @@ static void wait_for_any(waiting *w, int64_t until)
     struct pollfd p[1 + 2 * TERN_LIMIT_ATTEMPTS];
     nfds_t n = 1;
     let_go(w, false);
-    until = lead_all(w, until);
+    int64_t slice = 0;
+    until = lead_all(w, until, &slice);
     p[0] = (struct pollfd){ .fd = w->bell, .events = POLLIN };
     for (uint32_t i = 0; i < w->n_led; i++) {
         tern__transport *t = w->led[i];
@@ -146,9 +147,7 @@ static void wait_for_any(waiting *w, int64_t until)
         p[n++] = (struct pollfd){ .fd = t->sock.fd, .events = (short)events };
         p[n++] = (struct pollfd){ .fd = t->wake_fd, .events = POLLIN };
     }
-    int64_t now = tern__clock_now();
-    int timeout = until == TERN__TIME_NEVER ? -1 : tern__clock_poll_ms(now, until);
-    if (poll(p, n, timeout) <= 0)
+    if (tern__clock_poll(p, n, until, slice) <= 0)
         return;
     if (p[0].revents) {
         uint64_t count;

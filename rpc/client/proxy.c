@@ -185,13 +185,11 @@ static int wait_for(int fd, short events, const tern__proxy_bounds *bounds)
 {
     for (;;) {
         struct pollfd p = { .fd = fd, .events = events };
-        int64_t now = tern__clock_now();
-        int64_t until = bounds->context ? tern__time_add(now, SLICE_NS) : TERN__TIME_NEVER;
-        if (now >= bounds->deadline)
+        if (tern__clock_now() >= bounds->deadline)
             return -ETIMEDOUT;
         if (tern_context_error(bounds->context) != TERN_OK)
             return -ECANCELED;
-        if (poll(&p, 1, tern__clock_poll_ms(now, tern__time_min(until, bounds->deadline))) > 0)
+        if (tern__clock_poll(&p, 1, bounds->deadline, bounds->context ? SLICE_NS : 0) > 0)
             return 0;
     }
 }

@@ -84,7 +84,8 @@ static int begin(tern__race *r, int64_t now, tern_status *reterr)
 
 /* Waits until an attempt has an outcome or it is the next one's turn. The socket of one that has
  * connected and its place, or -1. */
-static int await(tern__race *r, int64_t until, uint32_t *ret_at, tern_status *reterr)
+static int await(tern__race *r, int64_t until, int64_t slice, uint32_t *ret_at,
+                 tern_status *reterr)
 {
     struct pollfd p[TERN_LIMIT_ADDRESSES];
     uint32_t at[TERN_LIMIT_ADDRESSES], n = 0;
@@ -93,7 +94,7 @@ static int await(tern__race *r, int64_t until, uint32_t *ret_at, tern_status *re
             p[n] = (struct pollfd){ .fd = r->fds[i], .events = POLLOUT };
             at[n++] = i;
         }
-    if (poll(p, n, tern__clock_poll_ms(tern__clock_now(), until)) <= 0)
+    if (tern__clock_poll(p, n, until, slice) <= 0)
         return -1;
     for (uint32_t k = 0; k < n; k++) {
         if (!p[k].revents)
@@ -137,9 +138,7 @@ int tern__race_next(tern__race *r, const tern__race_bounds *bounds,
         } else {
             int64_t until = r->next < r->list.n ? tern__time_min(bounds->deadline, r->next_at)
                                                 : bounds->deadline;
-            if (bounds->context)
-                until = tern__time_min(until, tern__time_add(now, SLICE_NS));
-            fd = await(r, until, &at, reterr);
+            fd = await(r, until, bounds->context ? SLICE_NS : 0, &at, reterr);
         }
         if (fd >= 0) {
             *ret_address = &r->list.at[at];

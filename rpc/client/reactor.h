@@ -20,6 +20,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "client/transport.h"
+#include "io/clock.h"
 
 /* Something that runs on the loop's thread, with no lock held. Posting it again before it has run
  * does nothing. */
@@ -37,6 +38,8 @@ struct tern_loop {
     int epoll_fd, event_fd, timer_fd;
     int64_t look_at;           /* by the loop's thread: when to look at all connections again */
     int64_t timer_at;          /* by the loop's thread: what timer_fd is set to */
+    int64_t slice;             /* by the loop's thread, on a test's clock: look after so long */
+    tern__clock_alarm alarm;   /* the same: instead of timer_fd */
     atomic_bool look;          /* look now */
 
     pthread_mutex_t op_lock;

@@ -394,10 +394,8 @@ tern_code tern__resolver_await(tern__resolver *r, int64_t deadline, tern_context
     while (coming(r, looks) && !too_long && tern_context_error(context) == TERN_OK) {
         now = tern__clock_now();
         too_long = now >= deadline;
-        struct timespec ts = tern__clock_timespec(
-            tern__time_min(deadline, tern__time_add(now, TERN__CONNECT_SLICE_NS)));
         if (!too_long)
-            pthread_cond_clockwait(&r->changed, &r->lock, CLOCK_MONOTONIC, &ts);
+            tern__clock_wait(&r->changed, &r->lock, deadline, TERN__CONNECT_SLICE_NS);
     }
     tern_code code = outcome(r, too_long, ret, reterr);
     pthread_mutex_unlock(&r->lock);

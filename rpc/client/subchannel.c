@@ -349,13 +349,9 @@ static void on_context_cancel(tern__context_listener *self)
     pthread_mutex_unlock(&sc->lock);
 }
 
-static void wait_changed(tern__subchannel *sc, int64_t until)
+static void wait_changed(tern__subchannel *sc, int64_t until, int64_t slice)
 {
-    struct timespec ts = tern__clock_timespec(until);
-    if (until == TERN__TIME_NEVER)
-        pthread_cond_wait(&sc->changed, &sc->lock);
-    else
-        pthread_cond_clockwait(&sc->changed, &sc->lock, CLOCK_MONOTONIC, &ts);
+    tern__clock_wait(&sc->changed, &sc->lock, until, slice);
 }
 
 /* The slow path: there is no connection. With the lock held. */
@@ -366,7 +362,7 @@ static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, 
         if (code != TERN_OK)
             return code;
         if (sc->connecting || (sc->handed_over && !wait->is_connector)) {
-            wait_changed(sc, wait->deadline);
+            wait_changed(sc, wait->deadline, 0);
             if (sc->failed && !sc->left && !sc->connecting && !sc->conns.n &&
                 !wait->wait_for_ready) {
                 if (reterr)
@@ -379,7 +375,7 @@ static tern_code get_slow(tern__subchannel *sc, const tern__connect_wait *wait, 
                     *reterr = sc->last_error;
                 return TERN_UNAVAILABLE;
             }
-            wait_changed(sc, tern__time_min(wait->deadline, sc->retry_at));
+            wait_changed(sc, tern__time_min(wait->deadline, sc->retry_at), 0);
         } else {
             code = connect_now(sc, wait, reterr);
             if (code != TERN_OK && !sc->left && expired(sc, wait, NULL) == TERN_OK &&
@@ -400,8 +396,7 @@ static tern__transport *get_place(tern__subchannel *sc, const tern__connect_wait
         if (!t || !more || expired(sc, wait, NULL) != TERN_OK)
             return t;
         if (sc->connecting) /* a stream may end meanwhile, which nobody tells us */
-            wait_changed(sc, tern__time_min(wait->deadline,
-                                            tern__clock_now() + PLACE_SLICE_NS));
+            wait_changed(sc, wait->deadline, PLACE_SLICE_NS);
         else if (!may_connect(sc) || connect_now(sc, wait, NULL) != TERN_OK)
             return tern__connections_pick(&sc->conns, &more);
     }

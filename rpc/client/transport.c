@@ -265,12 +265,9 @@ static void await_settings(tern__transport *t, const tern__connect_bounds *bound
 {
     tern__drive_flush(t);
     while (!t->ready && !t->dead && tern_context_error(bounds->context) == TERN_OK) {
-        int64_t now = tern__clock_now();
-        if (now >= bounds->deadline)
+        if (tern__clock_now() >= bounds->deadline)
             return;
-        int64_t slice = bounds->context ? tern__time_add(now, TERN__CONNECT_SLICE_NS)
-                                        : TERN__TIME_NEVER;
-        tern__drive_poll(t, tern__time_min(bounds->deadline, slice));
+        tern__drive_poll(t, bounds->deadline, bounds->context ? TERN__CONNECT_SLICE_NS : 0);
     }
 }
 

@@ -123,17 +123,19 @@ static void on_sleeper_cancel(tern__context_listener *self)
     pthread_mutex_unlock(&s->lock);
 }
 
-tern_code tern__context_sleep(tern_context *ctx, int64_t until)
+/* `slice`: 0, or the longest that it takes. */
+static tern_code doze(tern_context *ctx, int64_t until, int64_t slice)
 {
     sleeper s = { .listener.on_cancel = on_sleeper_cancel };
-    struct timespec ts = tern__clock_timespec(until);
     pthread_mutex_init(&s.lock, NULL);
     pthread_cond_init(&s.cond, NULL);
     if (ctx && !tern__context_listen(ctx, &s.listener))
         s.cancelled = true;
     pthread_mutex_lock(&s.lock);
-    while (!s.cancelled && tern__clock_now() < until)
-        pthread_cond_clockwait(&s.cond, &s.lock, CLOCK_MONOTONIC, &ts);
+    if (slice && !s.cancelled)
+        tern__clock_wait(&s.cond, &s.lock, until, slice);
+    while (!slice && !s.cancelled && tern__clock_now() < until)
+        tern__clock_wait(&s.cond, &s.lock, until, 0);
     bool cancelled = s.cancelled;
     pthread_mutex_unlock(&s.lock);
     if (ctx)
@@ -141,4 +143,11 @@ tern_code tern__context_sleep(tern_context *ctx, int64_t until)
     pthread_cond_destroy(&s.cond);
     pthread_mutex_destroy(&s.lock);
     return cancelled ? tern_context_error(ctx) : TERN_OK;
+}
+
+tern_code tern__context_sleep(tern_context *ctx, int64_t until) { return doze(ctx, until, 0); }
+
+tern_code tern__context_nap(tern_context *ctx, int64_t until, int64_t slice)
+{
+    return doze(ctx, until, slice);
 }

@@ -38,5 +38,7 @@ void tern__context_unlisten(tern_context *ctx, tern__context_listener *l);
 /* Sleeps until `until` (ns) or until `ctx` (NULL: none) is cancelled; tern_context_error() then,
  * which may be the deadline that it was cancelled for, else TERN_OK. */
 tern_code tern__context_sleep(tern_context *ctx, int64_t until);
+/* The same, once and no longer than `slice` (io/clock.h): it may be over before it is time. */
+tern_code tern__context_nap(tern_context *ctx, int64_t until, int64_t slice);
 
 #endif

@@ -136,7 +136,7 @@ static bool stopped(const job *j)
 }
 
 /* Waits for what the sockets bring, or until `until`. */
-static void turn(job *j, int64_t now, int64_t until)
+static void turn(job *j, int64_t until)
 {
     ares_socket_t socks[ARES_GETSOCK_MAXNUM];
     struct pollfd fds[ARES_GETSOCK_MAXNUM];
@@ -150,11 +150,12 @@ static void turn(job *j, int64_t now, int64_t until)
             fds[n++] = (struct pollfd){ .fd = socks[i], .events = (short)events };
     }
     struct timeval tv;
-    if (ares_timeout(j->channel, NULL, &tv)) {
+    int64_t slice = SLICE_NS;
+    if (ares_timeout(j->channel, NULL, &tv)) { /* by a clock of its own */
         int64_t span = tv.tv_sec * TERN__NS_PER_S + tv.tv_usec * INT64_C(1000);
-        until = tern__time_min(until, tern__time_add(now, span));
+        slice = span < 1 ? 1 : tern__time_min(slice, span);
     }
-    if (poll(fds, n, tern__clock_poll_ms(now, until)) <= 0) {
+    if (tern__clock_poll(fds, n, until, slice) <= 0) {
         ares_process_fd(j->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
         return;
     }
@@ -180,7 +181,7 @@ static void run(job *j)
         if (now >= deadline || stopped(j))
             ares_cancel(j->channel); /* calls back with ARES_ECANCELLED */
         else
-            turn(j, now, tern__time_min(deadline, tern__time_add(now, SLICE_NS)));
+            turn(j, deadline);
     }
 }
 

@@ -445,8 +445,7 @@ static void *watchdog_main(void *arg)
             atomic_store(&e->watchdog_asleep, false);
             idle = 0;
         }
-        struct timespec ts = tern__clock_timespec(tern__clock_now() + WATCHDOG_NS);
-        pthread_cond_clockwait(&e->watchdog_cond, &e->lock, CLOCK_MONOTONIC, &ts);
+        tern__clock_wait(&e->watchdog_cond, &e->lock, TERN__TIME_NEVER, WATCHDOG_NS);
     }
     pthread_mutex_unlock(&e->lock);
     return NULL;

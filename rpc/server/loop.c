@@ -343,13 +343,13 @@ static void wait_for_events(tern__loop *l, int64_t now)
         until = tern__time_min(until, l->deadlines.nodes[0]->key);
     if (l->draining && !l->cut)
         until = tern__time_min(until, atomic_load(&l->server->cut_at));
-    int timeout = tern__clock_poll_ms(now, until);
     if (!tern__list_empty(&l->ready) || !tern__list_empty(&l->dirty))
-        timeout = 0;
+        until = 0;
     atomic_store(&l->sleeping, true);
     if (atomic_load(&l->done) || atomic_load(&l->posted) || atomic_load(&l->poked))
-        timeout = 0;
-    int n = epoll_wait(l->epoll_fd, ev, TERN__LOOP_EVENTS, timeout);
+        until = 0;
+    int n = epoll_wait(l->epoll_fd, ev, TERN__LOOP_EVENTS,
+                       tern__clock_epoll_ms(l->epoll_fd, now, until, 0));
     atomic_store(&l->sleeping, false);
     for (int i = 0; i < n; i++) {
         if (ev[i].data.ptr == &wake_mark) {

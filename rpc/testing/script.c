@@ -376,7 +376,7 @@ static size_t count(const tern__testing_script *s, const char *path,
 static bool wait_for(tern__testing_script *s, const char *path, size_t n, int64_t timeout_ms,
                      bool (*is)(const tern__testing_record *))
 {
-    int64_t until = tern__time_add(tern__clock_now(),
+    int64_t until = tern__time_add(tern__clock_real(),
                                    tern__ms_to_ns(timeout_ms > 0 ? timeout_ms : 0));
     struct timespec at = tern__clock_timespec(until);
     pthread_mutex_lock(&s->lock);

@@ -164,7 +164,7 @@ void *tern__testing_serve(void *server)
             short events = (short)(POLLIN | (conn->out.len ? POLLOUT : 0));
             p[n++] = (struct pollfd){ .fd = conn->fd, .events = events };
         }
-        if (poll(p, n, tern__clock_poll_ms(tern__clock_now(), next_due(ts))) <= 0)
+        if (tern__clock_poll(p, n, next_due(ts), 0) <= 0)
             continue;
         nfds_t i = 2;
         for (tern__list *c = ts->connections.next, *next; c != &ts->connections; c = next) {

@@ -49,6 +49,46 @@ tern_code tern_testing_listen(tern_server *srv, char target[TERN_TESTING_TARGET_
 tern_code tern_testing_join(tern_server *srv, const tern_channel_options *opts, tern_channel **ret,
                             tern_status *reterr);
 
+/* --- a clock that the test moves -------------------------------------------------------------- */
+
+/* While there is one, all of Tern in this process goes by it: deadlines, the pauses of retries and
+ * reconnects, keepalive, breakers, the delays of scripted servers. It stands until it is moved, so
+ * that a test of minutes takes milliseconds, and what happens within it does not depend on how fast
+ * the machine is. Make it before channels, servers, loops, contexts and credentials, and free it
+ * after them. */
+typedef struct tern_testing_clock tern_testing_clock;
+
+/* The furthest that it goes at once, 10 years. */
+#define TERN_TESTING_CLOCK_MS_MAX (INT64_C(10) * 365 * 24 * 3600 * 1000)
+
+/* Has the clock begin, where the system's is, and stand. FAILED_PRECONDITION: there is one already;
+ * UNAVAILABLE: the system does not tell which threads sleep (Linux does, in /proc). */
+tern_code tern_testing_clock_new(tern_testing_clock **ret, tern_status *reterr);
+
+/* Back to the system's clock. NULL is fine. */
+void tern_testing_clock_free(tern_testing_clock *clock);
+
+/* Moves it by `ms`: from timer to timer, and before each waits until all other threads of the
+ * process sleep, so what one timer sets off has happened before the next, and all of it when this
+ * returns. INVALID_ARGUMENT: not forward, or too far; DEADLINE_EXCEEDED: a thread has not slept for
+ * 30 s of real time. */
+tern_code tern_testing_clock_advance(tern_testing_clock *clock, int64_t ms, tern_status *reterr);
+
+/* Has it move by itself, or not any more: to the next timer, whenever all threads of the process
+ * sleep, the test's as well. For tests that wait in calls themselves. RESOURCE_EXHAUSTED: no thread
+ * for that. */
+tern_code tern_testing_clock_run(tern_testing_clock *clock, bool on, tern_status *reterr);
+
+/* By how much it was moved in all. */
+int64_t tern_testing_clock_elapsed_ms(const tern_testing_clock *clock);
+
+/* Sleeps until it has been moved by so much: for handlers that take long. (Those that sleep by
+ * other means look as if nothing went on.) */
+void tern_testing_clock_sleep(tern_testing_clock *clock, int64_t ms);
+
+/* Not for programs: how libtern-testing puts the clock into libtern. */
+TERN_API bool tern_hook_clock(const void *source, size_t size);
+
 /* --- a server that answers as it was told ----------------------------------------------------- */
 
 typedef struct tern_testing_server tern_testing_server;
