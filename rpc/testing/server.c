@@ -2,37 +2,21 @@
  * socket and all connections, feeds them to their sessions, and runs what is due. */
 #include <errno.h>
 #include <poll.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/time.h"
 #include "io/clock.h"
 #include "testing/serve.h"
+#include "testing/sockets.h"
 
 #define SOFT_MAX (256u * 1024)
 #define READ_BYTES (64u * 1024)
-#define BACKLOG 128
-#define SCHEME "unix-abstract:"
 /* The harness itself never takes a client for a flood. */
 #define RESETS_MAX 1000000u
-
-/* A name that nobody else has: of this process, and not to be guessed by another. */
-static void make_target(char target[TERN_TESTING_TARGET_MAX])
-{
-    static atomic_uint n;
-    uint64_t random = 0;
-    if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
-        random = (uint64_t)tern__clock_now();
-    snprintf(target, TERN_TESTING_TARGET_MAX, SCHEME "tern-testing-%ld-%u-%016llx", (long)getpid(),
-             atomic_fetch_add(&n, 1), (unsigned long long)random);
-}
 
 /* --- connections ------------------------------------------------------------------------------ */
 
@@ -187,18 +171,11 @@ void *tern__testing_serve(void *server)
 /* 0 or a negative errno. */
 static int open_sockets(tern_testing_server *ts)
 {
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    const char *name = ts->target + strlen(SCHEME);
-    size_t len = strlen(name);
-    memcpy(a.sun_path + 1, name, len);
     ts->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    ts->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (ts->wake_fd < 0 || ts->listen_fd < 0 ||
-        bind(ts->listen_fd, (struct sockaddr *)&a,
-             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len)) ||
-        listen(ts->listen_fd, BACKLOG))
+    if (ts->wake_fd < 0)
         return -errno;
-    return 0;
+    ts->listen_fd = tern__testing_listen_at(ts->target);
+    return ts->listen_fd < 0 ? ts->listen_fd : 0;
 }
 
 static void release(tern_testing_server *ts)
@@ -223,7 +200,7 @@ tern_code tern_testing_server_new(tern_testing_server **ret, tern_status *reterr
     }
     ts->wake_fd = ts->listen_fd = -1;
     tern__list_init(&ts->connections);
-    make_target(ts->target);
+    tern__testing_make_target(ts->target);
     rv = open_sockets(ts);
     if (!rv)
         rv = -pthread_create(&ts->thread, NULL, tern__testing_serve, ts);
@@ -241,10 +218,8 @@ void tern_testing_server_free(tern_testing_server *ts)
 {
     if (!ts)
         return;
-    static const uint64_t one = 1;
     atomic_store(&ts->stop, true);
-    while (write(ts->wake_fd, &one, sizeof one) < 0 && errno == EINTR)
-        ;
+    tern__testing_wake(ts->wake_fd);
     pthread_join(ts->thread, NULL);
     release(ts);
 }
@@ -259,7 +234,7 @@ const char *tern_testing_server_target(const tern_testing_server *ts)
 tern_code tern_testing_listen(tern_server *srv, char target[TERN_TESTING_TARGET_MAX],
                               tern_status *reterr)
 {
-    make_target(target);
+    tern__testing_make_target(target);
     return tern_server_listen(srv, target, NULL, reterr);
 }
 

@@ -31,7 +31,7 @@ $cc $flags -o "$work/static" "$work/program.c" $(pkg-config --cflags tern-testin
 ldd "$work/shared" | grep -q "$work/usr/lib/libtern.so" || { echo "the first one is not linked with libtern.so"; exit 1; }
 for program in shared static; do
     timeout 60 "$work/$program" >"$work/said" 2>&1 || { cat "$work/said"; exit 1; }
-    grep -q "PASSED  . 4 test" "$work/said" || { cat "$work/said"; exit 1; }
+    grep -q "PASSED  . 5 test" "$work/said" || { cat "$work/said"; exit 1; }
 done
 # Nothing but its own names comes out of the archive.
 others=$(nm --defined-only "$work/usr/lib/libtern-testing.a" | awk '$2 ~ /[A-Z]/ && $3 !~ /^tern_testing_/ { print $3 }')
@@ -47,9 +47,9 @@ header, macros = strip("rpc/include/tern/testing.h"), strip("rpc/include/tern/te
 words = re.findall(r"(tern_testing_\w+)\(", header) + re.findall(r"\b(TERN_TESTING_[A-Z_]+_MAX)\b", header)
 words += re.findall(r"^    (TERN_TESTING_\w+) = ", header, re.M)
 words += re.findall(r"define (tern_assert_\w+)", macros)
-for body in re.findall(r"typedef struct tern_testing_(?:answer|call) \{(.*?)\n\}", header, re.S):
+for body in re.findall(r"typedef struct tern_testing_(?:answer|call|faults) \{(.*?)\n\}", header, re.S):
     words += re.findall(r"(\w+);", body)
-assert {"pushback", "cancelled", "TERN_TESTING_DROP", "tern_assert_ok", "tern_testing_join"} <= set(words), words
+assert {"pushback", "cancelled", "TERN_TESTING_DROP", "tern_assert_ok", "tern_testing_join", "cut_after"} <= set(words), words
 words = [w for w in words if w not in ("size", "TERN_TESTING_TARGET_MAX")]
 missing = [w for w in words if not re.search(rf"\b{w}\b", page)]
 if missing:

@@ -1,7 +1,8 @@
-/* For tests of programs that use Tern: client and server joined without a port or a file, and a
- * server that answers as it was told and remembers what it was asked (docs/testing.md). In a
- * library of its own, libtern-testing (pkg-config tern-testing), which is only there as an archive:
- * programs that are installed have no use for it. Assertions for cmocka: tern/testing_cmocka.h.
+/* For tests of programs that use Tern: client and server joined without a port or a file, with a
+ * bad network between them, a server that answers as it was told and remembers what it was asked,
+ * and a clock that the test moves (docs/testing.md). In a library of its own, libtern-testing
+ * (pkg-config tern-testing), which is only there as an archive: programs that are installed have no
+ * use for it. Assertions for cmocka: tern/testing_cmocka.h.
  *
  *     tern_testing_server *peer;
  *     tern_testing_server_new(&peer, &st);
@@ -48,6 +49,70 @@ tern_code tern_testing_listen(tern_server *srv, char target[TERN_TESTING_TARGET_
  * freed. */
 tern_code tern_testing_join(tern_server *srv, const tern_channel_options *opts, tern_channel **ret,
                             tern_status *reterr);
+
+/* --- faults between client and server --------------------------------------------------------- */
+
+/* Limits of one link; beyond them: */
+#define TERN_TESTING_LINK_CONNECTIONS_MAX 64u         /* at once; closed at once */
+#define TERN_TESTING_LINK_BYTES_MAX (1024u * 1024) /* under way, for each way of a connection; the
+                                                         sender has to wait */
+
+/* A relay that stands between a server and its clients, and lets bytes through as the test says. */
+typedef struct tern_testing_link tern_testing_link;
+
+typedef enum tern_testing_way {
+    TERN_TESTING_TO_SERVER = 1,
+    TERN_TESTING_TO_CLIENT = 2,
+    TERN_TESTING_BOTH_WAYS = 3
+} tern_testing_way;
+
+/* What happens to the bytes that go one way. Zero: nothing, they pass at once; begin with
+ * TERN_TESTING_FAULTS_INIT. Times are those of the virtual clock, if there is one. */
+typedef struct tern_testing_faults {
+    size_t size;
+    uint32_t delay_ms;         /* each byte comes so much later */
+    uint32_t bytes_per_second; /* no faster than this; 0: no limit */
+    uint32_t bytes_at_once;    /* the receiver finds at most so many, and more only when it has read
+                                  these; 0: no limit */
+    uint64_t cut_after; /* when so many more have come through, the connection that the last of them
+                           was on ends, once; 0: never */
+    bool drop;  /* none comes through, nor does the end of the connection: nobody is told */
+    bool stall; /* none is taken from the sender, whose buffers fill up */
+} tern_testing_faults;
+
+#define TERN_TESTING_FAULTS_INIT TERN_INIT(tern_testing_faults)
+
+/* A link to `target`, as tern_testing_listen() or tern_testing_server_target() gave it.
+ * INVALID_ARGUMENT: it is none of these; UNAVAILABLE, RESOURCE_EXHAUSTED: the system has no socket,
+ * no thread or no memory. */
+tern_code tern_testing_link_new(const char *target, tern_testing_link **ret, tern_status *reterr);
+
+/* Ends all its connections. NULL is fine. */
+void tern_testing_link_free(tern_testing_link *link);
+
+/* What clients connect to instead. Borrowed. */
+const char *tern_testing_link_target(const tern_testing_link *link);
+
+/* From now on, for what is read from the sender, and of connections that are there already, too;
+ * NULL: no faults. What is under way keeps its delay. INVALID_ARGUMENT: no such way or faults. */
+tern_code tern_testing_link_set(tern_testing_link *link, tern_testing_way way,
+                                const tern_testing_faults *faults, tern_status *reterr);
+
+/* Ends all connections that there are, without a word. */
+void tern_testing_link_reset(tern_testing_link *link);
+
+/* Ends one way of all connections that there are: the receiver sees the end, and may go on sending;
+ * what is sent its way is lost. */
+void tern_testing_link_close(tern_testing_link *link, tern_testing_way way);
+
+/* Whether new connections are closed at once. */
+void tern_testing_link_refuse(tern_testing_link *link, bool refuse);
+
+/* How many bytes have come through (of both ways: their sum), how many connections were made, and
+ * are there now. */
+uint64_t tern_testing_link_bytes(tern_testing_link *link, tern_testing_way way);
+unsigned tern_testing_link_connections(tern_testing_link *link);
+unsigned tern_testing_link_open(tern_testing_link *link);
 
 /* --- a clock that the test moves -------------------------------------------------------------- */
 
