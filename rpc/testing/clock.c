@@ -383,7 +383,8 @@ tern_code tern_testing_clock_new(tern_testing_clock **ret, tern_status *reterr)
         code = tern_status_set(reterr, TERN_FAILED_PRECONDITION,
                                "libtern is of another version than libtern-testing");
     if (code == TERN_OK) {
-        c->began = c->now = tern__clock_real();
+        c->began = tern__clock_real();
+        c->now = c->began;
         c->on = true;
         tern__clock_source_set(&source); /* of this library's own copy */
         *ret = c;
