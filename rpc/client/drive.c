@@ -297,10 +297,14 @@ bool tern__transport_service(tern__transport *t)
     uint8_t buf[READ_BYTES];
     pthread_mutex_lock(&t->lock);
     if (!t->led && !t->dead) {
+        bool asked = t->keepalive.pinged_at != TERN__TIME_NEVER;
         t->led = true;
         if (read_all(t, buf))
             tern__drive_flush(t);
         t->led = false;
+        /* The loop waits for the answer to a PING; the next one may be due before that time. */
+        if (asked && t->keepalive.pinged_at == TERN__TIME_NEVER && t->loop)
+            tern__reactor_wake(t->loop);
     }
     bool live = !t->dead;
     tern__drive_pass_lead(t);
