@@ -6,8 +6,11 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -46,6 +49,22 @@ int raw_listen(uint16_t *ret_port)
     assert_int_equal(listen(fd, 16), 0);
     assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
     *ret_port = ntohs(a.sin_port);
+    return fd;
+}
+
+int raw_listen_local(char target[64])
+{
+    static unsigned n;
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    int len = snprintf(target, 64, "unix-abstract:tern-raw-%ld-%u", (long)getpid(), n++);
+    size_t scheme = strlen("unix-abstract:"), name = (size_t)len - scheme;
+    memcpy(a.sun_path + 1, target + scheme, name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name)),
+                     0);
+    assert_int_equal(listen(fd, 16), 0);
     return fd;
 }
 

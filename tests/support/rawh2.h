@@ -43,6 +43,9 @@ void raw_connect(rawh2 *r, uint16_t port, bool hello);
 bool raw_accept(rawh2 *r, int listen_fd, int timeout_ms);
 /* A listening socket on 127.0.0.1. */
 int raw_listen(uint16_t *ret_port);
+/* Likewise on a Unix socket without a file, at `target`. What is sent there is there at once, as
+ * tests on a virtual clock want it. */
+int raw_listen_local(char target[64]);
 void raw_close(rawh2 *r);
 
 /* Collect bytes; raw_send() writes them and tells whether the peer took them within 5 s. */
