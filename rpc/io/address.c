@@ -39,7 +39,10 @@ static const char *split_host_port(char *text, char **host, char **port)
             return "the port is missing (write host:port)";
         *host = text;
         if (strchr(text, ':') != colon)
-            return "an IPv6 address needs brackets ([::1]:port)";
+            return strspn(text, "0123456789abcdefABCDEF:.%") == strlen(text)
+                       ? "an IPv6 address needs brackets ([::1]:port)"
+                       : "its scheme is none of dns:, ipv4:, ipv6:, unix: and the like, or an IPv6 "
+                         "address lacks brackets ([::1]:port)";
     }
     *colon = '\0';
     *port = colon + 1;
