@@ -291,6 +291,9 @@ static tern_code set_config(tern_channel *ch, tern__config *fresh, tern_status *
 tern_code tern__channel_take_config(tern_channel *ch, tern__service_config *parsed,
                                     tern_status *reterr)
 {
+    if (parsed->ignored)
+        TERN__LOG(TERN_LOG_WARNING, "%s: its service config has fields that are not known, and "
+                                    "ignored: %s", tern_channel_target(ch), parsed->ignored);
     tern__config *fresh = tern__config_new(parsed);
     return fresh ? set_config(ch, fresh, reterr)
                  : tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED,

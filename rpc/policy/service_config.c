@@ -84,6 +84,16 @@ static void free_config(tern__service_config *c)
     free(c);
 }
 
+/* What has no meaning here may be misspelt: whoever sets the config is told. */
+static void tell_ignored(tern__service_config *c, tern__json_reader *r, tern__json *root)
+{
+    char list[TERN__JSON_IGNORED_MAX];
+    tern__json_ignored(r, root, list);
+    c->ignored = list[0] ? tern__arena_strndup(&c->arena, list, strlen(list)) : NULL;
+    if (list[0] && !c->ignored)
+        tern__json_out_of_memory(r);
+}
+
 static tern__service_config *read_config(tern__json_reader *r, tern__json *root)
 {
     tern__service_config *c = calloc(1, sizeof *c);
@@ -100,6 +110,8 @@ static tern__service_config *read_config(tern__json_reader *r, tern__json *root)
     tern__service_config_read_lb(c, r, root);
     tern__service_config_read_methods(c, r, root);
     fill_breakers(c);
+    if (r->code == TERN_OK)
+        tell_ignored(c, r, root);
     return c;
 }
 

@@ -79,7 +79,8 @@ typedef struct tern__service_config {
     tern__method_config *methods;
     const tern__method_config *dflt; /* of methods that no entry names; NULL: none */
     tern__strmap by_path;            /* "/service/method" and "/service/" */
-    tern__arena arena;               /* everything above */
+    const char *ignored; /* paths of fields that are not known; NULL: there are none */
+    tern__arena arena;   /* everything above */
 } tern__service_config;
 
 /* Parses JSON text[0..len). TERN_OK: *ret has one reference, the caller's. INVALID_ARGUMENT: not

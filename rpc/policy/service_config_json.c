@@ -177,6 +177,7 @@ static void parse_failed(tern__json_reader *r, const char *text, size_t len)
 static json_t *parse(const char *text, size_t len, json_error_t *e)
 {
     feed f = { .text = text, .len = len, .head_len = len + 4 };
+    memset(e, 0, sizeof *e); /* jansson sets no code where it finds no fault */
     json_t *both = json_load_callback(feed_next, &f, JSON_REJECT_DUPLICATES, e);
     if (both && json_is_array(both) && json_array_size(both) == 2 &&
         json_string_length(json_array_get(both, 0)) == len)
@@ -236,9 +237,25 @@ tern_code tern__json_close(tern__json_reader *r)
 
 /* --- fields ----------------------------------------------------------------------------------- */
 
-/* The field, or NULL: absent, null, or there was a fault before. */
-static tern__json *field(const tern__json_reader *r, tern__json *obj, const char *key)
+static bool was_asked(const tern__json_reader *r, const char *key)
 {
+    for (uint32_t i = 0; i < r->n_asked; i++)
+        if (r->asked[i] == key || strcmp(r->asked[i], key) == 0)
+            return true;
+    return r->n_asked == TERN__JSON_ASKED_MAX;
+}
+
+/* `key` lives as long as the document. */
+static void ask(tern__json_reader *r, const char *key)
+{
+    if (!was_asked(r, key))
+        r->asked[r->n_asked++] = key;
+}
+
+/* The field, or NULL: absent, null, or there was a fault before. */
+static tern__json *field(tern__json_reader *r, tern__json *obj, const char *key)
+{
+    ask(r, key);
     tern__json *v = r->code == TERN_OK ? json_object_get(obj, key) : NULL;
     return json_is_null(v) ? NULL : v;
 }
@@ -251,7 +268,7 @@ static tern__json *wanted(tern__json_reader *r, tern__json *obj, const char *key
     return v;
 }
 
-bool tern__json_has(const tern__json_reader *r, tern__json *obj, const char *key)
+bool tern__json_has(tern__json_reader *r, tern__json *obj, const char *key)
 {
     return field(r, obj, key) != NULL;
 }
@@ -330,11 +347,79 @@ size_t tern__json_fields(tern__json *obj)
     return json_object_size(obj);
 }
 
-const char *tern__json_next_key(tern__json *obj, const char *key)
+const char *tern__json_next_key(tern__json_reader *r, tern__json *obj, const char *key)
 {
     void *at = key ? json_object_iter_next(obj, json_object_iter_at(obj, key))
                    : json_object_iter(obj);
+    if (at)
+        ask(r, json_object_iter_key(at));
     return json_object_iter_key(at);
+}
+
+/* --- what nobody asked for -------------------------------------------------------------------- */
+
+void tern__json_opaque(tern__json_reader *r, const tern__json *obj)
+{
+    if (r->n_opaque < TERN__JSON_OPAQUE_MAX)
+        r->opaque[r->n_opaque++] = obj;
+}
+
+static bool is_opaque(const tern__json_reader *r, const tern__json *obj)
+{
+    for (uint32_t i = 0; i < r->n_opaque; i++)
+        if (r->opaque[i] == obj)
+            return true;
+    return r->n_opaque == TERN__JSON_OPAQUE_MAX;
+}
+
+static void tell_ignored(tern__json_reader *r, const char *key, char *out)
+{
+    char shown[QUOTE_BYTES + 4];
+    size_t used = strlen(out), before = tern__json_enter(r, quote(key, QUOTE_BYTES, shown));
+    size_t room = TERN__JSON_IGNORED_MAX - used, need = strlen(r->path) + (used ? 2 : 0);
+    if (need + sizeof ", ..." <= room)
+        (void)snprintf(out + used, room, "%s%s", used ? ", " : "", r->path);
+    else if (used && strcmp(out + used - 3, "...") != 0)
+        (void)snprintf(out + used, room, ", ...");
+    tern__json_leave(r, before);
+}
+
+/* Whether the field `key` is a list of policies. */
+static bool lists_policies(const char *key)
+{
+    return strcmp(key, "loadBalancingConfig") == 0 || strcmp(key, "childPolicy") == 0;
+}
+
+/* Arrays nest as deep as TERN_LIMIT_SERVICE_CONFIG_DEPTH. */
+static void look_through(tern__json_reader *r, tern__json *v, bool policies, char *out)
+{
+    json_t *element;
+    size_t i;
+    if (json_is_array(v))
+        json_array_foreach(v, i, element) {
+            size_t before = tern__json_enter_at(r, i);
+            look_through(r, element, policies, out);
+            tern__json_leave(r, before);
+        }
+    if (!json_is_object(v) || is_opaque(r, v))
+        return;
+    for (void *at = json_object_iter(v); at; at = json_object_iter_next(v, at)) {
+        const char *key = json_object_iter_key(at);
+        if (!was_asked(r, key)) {
+            if (!policies)
+                tell_ignored(r, key, out);
+            continue;
+        }
+        size_t before = tern__json_enter(r, key);
+        look_through(r, json_object_iter_value(at), lists_policies(key), out);
+        tern__json_leave(r, before);
+    }
+}
+
+void tern__json_ignored(tern__json_reader *r, tern__json *root, char ret[TERN__JSON_IGNORED_MAX])
+{
+    ret[0] = '\0';
+    look_through(r, root, false, ret);
 }
 
 bool tern__json_bool(tern__json_reader *r, tern__json *obj, const char *key, bool dflt)

@@ -21,6 +21,9 @@ struct json_t;
 typedef struct json_t tern__json;
 
 #define TERN__JSON_PATH_MAX 512u
+#define TERN__JSON_ASKED_MAX 256u  /* names of fields that are asked for; beyond, nothing is told */
+#define TERN__JSON_OPAQUE_MAX 16u  /* objects that somebody else reads */
+#define TERN__JSON_IGNORED_MAX 300u /* bytes of the list of what is ignored */
 
 typedef struct tern__json_reader {
     tern__json *root;
@@ -28,6 +31,9 @@ typedef struct tern__json_reader {
     tern_status *err;
     size_t path_len;
     char path[TERN__JSON_PATH_MAX]; /* of the object that is being read */
+    const char *asked[TERN__JSON_ASKED_MAX];
+    const tern__json *opaque[TERN__JSON_OPAQUE_MAX];
+    uint32_t n_asked, n_opaque;
 } tern__json_reader;
 
 /* What a number or a duration may be. */
@@ -61,7 +67,7 @@ size_t tern__json_enter_at(tern__json_reader *r, size_t index);
 void tern__json_leave(tern__json_reader *r, size_t before);
 
 /* Whether the field is there, and not null. */
-bool tern__json_has(const tern__json_reader *r, tern__json *obj, const char *key);
+bool tern__json_has(tern__json_reader *r, tern__json *obj, const char *key);
 /* A field that must be an object, or an array, if it is there. NULL: it is not. */
 tern__json *tern__json_object_of(tern__json_reader *r, tern__json *obj, const char *key);
 tern__json *tern__json_array_of(tern__json_reader *r, tern__json *obj, const char *key);
@@ -76,9 +82,16 @@ char *tern__json_text(tern__json_reader *r, tern__json *obj);
 /* How many fields an object has, 0 for NULL; their names, one after the other (from NULL to NULL),
  * in the order of the text. */
 size_t tern__json_fields(tern__json *obj);
-const char *tern__json_next_key(tern__json *obj, const char *key);
+const char *tern__json_next_key(tern__json_reader *r, tern__json *obj, const char *key);
 /* A fault if the object has a field that is not among the names, whose list ends with NULL. */
 void tern__json_no_others(tern__json_reader *r, tern__json *obj, const char *const names[]);
+
+/* Its fields are nobody's business but somebody else's. */
+void tern__json_opaque(tern__json_reader *r, const tern__json *obj);
+/* Below `root`, the fields whose names nobody has asked for: their paths, in one line, cut if there
+ * are many; "" if there are none. Of lists of policies, of which the first that is known counts,
+ * the others are left out. */
+void tern__json_ignored(tern__json_reader *r, tern__json *root, char ret[TERN__JSON_IGNORED_MAX]);
 
 bool tern__json_bool(tern__json_reader *r, tern__json *obj, const char *key, bool dflt);
 /* "" and absent are the same in proto3: NULL is never returned. Borrowed until close. */

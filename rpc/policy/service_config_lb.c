@@ -269,6 +269,7 @@ static const tern__lb_config *read_custom(lb_reader *l, const tern_balancer_poli
 {
     tern__lb_config *ret = tern__arena_zalloc(l->arena, sizeof *ret);
     char *text = settings ? tern__json_text(l->r, settings) : NULL;
+    tern__json_opaque(l->r, settings);
     const char *json = text ? text : "{}";
     if (ret) {
         ret->kind = TERN__LB_CUSTOM;

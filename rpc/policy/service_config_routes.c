@@ -69,7 +69,7 @@ static void read_clusters(tern__service_config *c, tern__json_reader *r, tern__j
         return;
     size_t before = tern__json_enter(r, "clusters");
     const char *key = NULL;
-    while ((key = tern__json_next_key(all, key)) && r->code == TERN_OK) {
+    while ((key = tern__json_next_key(r, all, key)) && r->code == TERN_OK) {
         size_t len = strlen(key);
         if (len == 0 || len > TERN_LIMIT_CLUSTER_NAME_BYTES || strspn(key, NAME_CHARS) != len) {
             tern__json_fault(r, NULL,

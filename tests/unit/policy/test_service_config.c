@@ -34,6 +34,54 @@ static void empty_is_valid(void **state)
     }
 }
 
+static void ignored(const char *text, const char *list)
+{
+    tern__service_config *c = config_of(text);
+    if (!list)
+        assert_null(c->ignored);
+    else if (!c->ignored || strcmp(c->ignored, list) != 0)
+        fail_msg("%s\n%s", text, c->ignored ? c->ignored : "nothing");
+    tern__service_config_unref(c);
+}
+
+/* What may be misspelt is told; what is there for other clients is not. */
+static void what_is_ignored(void **state)
+{
+    (void)state;
+    ignored("{}", NULL);
+    ignored("{\"methodConfg\": []}", "methodConfg");
+    ignored("{\"a\": {\"b\": 1}, \"tern\": {\"breker\": {}}}", "a, tern.breker");
+    ignored("{\"methodConfig\": [{\"name\": [{}]}, {\"name\": [{\"service\": \"s\", "
+            "\"methd\": \"m\"}], \"timout\": \"1s\"}]}",
+            "methodConfig[1].name[0].methd, methodConfig[1].timout");
+    ignored("{\"loadBalancingConfig\": [{\"xds_experimental\": {\"any\": 1}}, "
+            "{\"round_robin\": {}}, {\"other\": {}}]}",
+            NULL);
+    ignored("{\"loadBalancingConfig\": [{\"ring_hash_experimental\": {\"minRing\": 1}}]}",
+            "loadBalancingConfig[0].ring_hash_experimental.minRing");
+    ignored("{\"tern\": {\"clusters\": {\"v1\": {\"target\": \"dns:v1:1\", \"taget\": \"\"}}}}",
+            "tern.clusters.v1.taget");
+    ignored("{\"bad\\u001bname\": 1}", "bad?name");
+}
+
+static void many_are_cut(void **state)
+{
+    (void)state;
+    char text[8192] = "{\"f0\": 1";
+    for (int i = 1; i < 300; i++) {
+        size_t used = strlen(text);
+        (void)snprintf(text + used, sizeof text - used, ", \"field%d\": 1", i);
+    }
+    strcat(text, "}");
+    tern__service_config *c = config_of(text);
+    size_t len = strlen(c->ignored);
+    assert_true(len < 300 && len > 250);
+    assert_memory_equal(c->ignored, "f0, field1, field2, ", 20);
+    assert_string_equal(c->ignored + len - 5, ", ...");
+    assert_null(strstr(c->ignored, "......"));
+    tern__service_config_unref(c);
+}
+
 /* The words are jansson's, and differ from version to version. */
 static void no_json(const char *text, int line, const char *words)
 {
@@ -347,6 +395,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_is_valid),
+        cmocka_unit_test(what_is_ignored),
+        cmocka_unit_test(many_are_cut),
         cmocka_unit_test(what_is_no_json),
         cmocka_unit_test(limits),
         cmocka_unit_test(throttling),
