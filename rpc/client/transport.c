@@ -131,14 +131,27 @@ static void on_settings(void *ctx)
     tern__transport_grant(t);
 }
 
+#define LAST_WORDS_MAX 100 /* of GOAWAY's debug data, in a message */
+
+/* Debug data is for persons: nothing of it may move their terminal. */
+static const char *last_words(const char *debug, size_t len, char out[LAST_WORDS_MAX + 1])
+{
+    size_t n = len < LAST_WORDS_MAX ? len : LAST_WORDS_MAX;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)(debug[i] < 0x20 || debug[i] > 0x7E ? '?' : debug[i]);
+    out[n] = '\0';
+    return out;
+}
+
 static void on_goaway(void *ctx, int32_t last, uint32_t error, const char *debug, size_t debug_len)
 {
     tern__transport *t = ctx;
+    char words[LAST_WORDS_MAX + 1];
     (void)last; /* nghttp2 closes the streams above it with REFUSED_STREAM */
     if (!t->draining)
-        snprintf(t->error, sizeof t->error, "the server is closing the connection: %s%s%.*s",
+        snprintf(t->error, sizeof t->error, "the server is closing the connection: %s%s%s",
                  error ? tern__h2_error_name(error) : "going away", debug_len ? ": " : "",
-                 (int)(debug_len > 100 ? 100 : debug_len), debug_len ? debug : "");
+                 last_words(debug, debug_len, words));
     t->draining = true;
     if (t->owner)
         t->owner->on_end(t->owner);

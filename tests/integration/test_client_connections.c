@@ -420,6 +420,22 @@ static void pings_less_when_told(void **state)
     assert_int_equal(channel->sub.upkeep.keepalive_time / 1000000, 800);
 }
 
+/* What the server says goes into a message that a person reads: nothing that a terminal obeys. */
+static void last_words_are_cleaned(void **state)
+{
+    (void)state;
+    static const char debug[] = "\0\0\0\1\0\0\0\0bye\033[2J\nnow\xff\0.";
+    open_channel();
+    caller c = new_caller();
+    begin(&c);
+    accept_request();
+    raw_put_frame(&raw, RAW_GOAWAY, 0, 0, debug, sizeof debug - 1);
+    assert_true(raw_send(&raw));
+    raw_close(&raw);
+    end(&c, TERN_UNAVAILABLE);
+    assert_non_null(strstr(c.st.message, "bye?[2J?now??."));
+}
+
 /* --- TCP_USER_TIMEOUT ------------------------------------------------------------------------- */
 
 /* As it is set on the client's socket, which lies in this process. */
@@ -635,6 +651,7 @@ int main(void)
         TIMED(off_by_default),
         TIMED(pings_while_nobody_waits),
         TIMED(pings_less_when_told),
+        TIMED(last_words_are_cleaned),
         TEST(user_timeout_goes_with_keepalive),
         TIMED(idle_is_closed_and_the_next_call_connects),
         TIMED(not_idle_with_a_call),

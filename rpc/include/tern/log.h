@@ -14,7 +14,8 @@ typedef enum tern_log_level {
     TERN_LOG_DEBUG = 3
 } tern_log_level;
 
-/* Receives one line without a newline, borrowed for the call. Called from any thread. */
+/* Receives one line without a newline, borrowed for the call. Called from any thread, perhaps
+ * within a lock of the library: it must not call back into the library. */
 typedef void (*tern_log_sink)(tern_log_level level, const char *line, void *ctx);
 
 /* Sets the process-wide sink (NULL: none) and the highest level it gets. Call it before other
