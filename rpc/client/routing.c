@@ -343,15 +343,32 @@ void tern__routing_add_stats(tern_channel *ch, tern_channel_stats *ret)
     pthread_mutex_unlock(&ch->lock);
 }
 
+/* The channel of a cluster by its name; NULL: there is none in `r`. */
+static tern_channel *channel_of(const tern__routing *r, const char *cluster)
+{
+    for (uint32_t i = 0; r && i < r->n; i++)
+        if (strcmp(r->at[i]->name, cluster) == 0)
+            return r->at[i]->ch;
+    return NULL;
+}
+
 bool tern_channel_cluster_stats_get(tern_channel *ch, const char *cluster, tern_channel_stats *ret)
 {
     tern__routing *r = tern__routing_of(ch);
-    bool found = false;
-    for (uint32_t i = 0; r && i < r->n && !found; i++) {
-        found = strcmp(r->at[i]->name, cluster) == 0;
-        if (found)
-            tern_channel_stats_get(r->at[i]->ch, ret);
-    }
+    tern_channel *found = channel_of(r, cluster);
+    if (found)
+        tern_channel_stats_get(found, ret);
     tern__routing_unref(r);
-    return found;
+    return found != NULL;
+}
+
+bool tern_channel_cluster_breaker_force(tern_channel *ch, const char *cluster,
+                                        tern_breaker_force how)
+{
+    tern__routing *r = tern__routing_of(ch);
+    tern_channel *found = channel_of(r, cluster);
+    if (found)
+        tern_channel_breaker_force(found, how);
+    tern__routing_unref(r);
+    return found != NULL;
 }

@@ -509,6 +509,23 @@ static void test_breaker(void **state)
     assert_int_equal(stats().breaker_rejected, 2); /* of the former one, too */
 }
 
+static void test_forced_breaker(void **state)
+{
+    (void)state;
+    set(BY_HEADER);
+    assert_false(tern_channel_cluster_breaker_force(ch, "v3", TERN_BREAKER_FORCE_OPEN));
+    assert_true(tern_channel_cluster_breaker_force(ch, "v2", TERN_BREAKER_FORCE_OPEN));
+    assert_int_equal(call_v2(""), 0);
+    assert_non_null(strstr(st.message, "forced open by an operator"));
+    assert_int_equal(call(&get), 1);
+    assert_int_equal(stats_v2().breaker_forced, TERN_BREAKER_FORCE_OPEN);
+    assert_int_equal(stats().breaker_forced, TERN_BREAKER_AUTOMATIC);
+    set(BY_HEADER "," BY_HEADER); /* with the same cluster */
+    assert_int_equal(call_v2(""), 0);
+    assert_true(tern_channel_cluster_breaker_force(ch, "v2", TERN_BREAKER_AUTOMATIC));
+    assert_int_equal(call_v2(""), 2);
+}
+
 /* Each entry of methodConfig has its guard anew in each cluster. */
 static void test_method_breaker(void **state)
 {
@@ -762,10 +779,11 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_weights),         T(test_by_method), T(test_by_header), T(test_blocking_stream),
-        T(test_callbacks),       T(test_hedged),    T(test_breaker),   T(test_retries_stay),
-        T(test_method_breaker),  T(test_moving),    T(test_invalid),   T(test_ready),
-        T(test_channelz),        T(test_file),      T(test_policies),  T(test_own_loop),
+        T(test_weights),      T(test_by_method),      T(test_by_header), T(test_blocking_stream),
+        T(test_callbacks),    T(test_hedged),         T(test_breaker),   T(test_forced_breaker),
+        T(test_retries_stay), T(test_method_breaker), T(test_moving),    T(test_invalid),
+        T(test_ready),        T(test_channelz),       T(test_file),      T(test_policies),
+        T(test_own_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

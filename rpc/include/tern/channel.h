@@ -198,8 +198,8 @@ TERN_API tern_code tern_channel_wait_ready(tern_channel *ch, int64_t timeout_ms,
 
 /* Forces the state of the channel's breaker, also one that is disabled, until it is called again;
  * AUTOMATIC: it goes by what happens, one that was forced open beginning with a probe. Those of
- * single methods and of clusters (service config) are not touched. Any thread; on_breaker is called
- * in it. */
+ * single methods and of clusters (service config; tern_channel_cluster_breaker_force()) are not
+ * touched. Any thread; on_breaker is called in it. */
 TERN_API void tern_channel_breaker_force(tern_channel *ch, tern_breaker_force how);
 
 /* Writes the counters into *ret: those of the clusters that calls were routed to are in them, the
@@ -210,6 +210,12 @@ TERN_API void tern_channel_stats_get(tern_channel *ch, tern_channel_stats *ret);
  * own breaker. False: the config in use names no such cluster. Any thread. */
 TERN_API bool tern_channel_cluster_stats_get(tern_channel *ch, const char *cluster,
                                              tern_channel_stats *ret);
+
+/* Forces the breaker of one cluster of the service config's routes, for as long as configs name it;
+ * a cluster that is named anew has a new one. False: the config in use names no such cluster. Any
+ * thread. */
+TERN_API bool tern_channel_cluster_breaker_force(tern_channel *ch, const char *cluster,
+                                                 tern_breaker_force how);
 
 /* Who the server is: of the newest connection to the channel's own target that is up. NULL without
  * one, and without TLS. Give it back with tern_peer_identity_unref(). Any thread. */
