@@ -2,7 +2,6 @@
  * hand: keepalive, whoever waits and however; fewer PINGs when a server has had enough; idle
  * connections; windows that grow. Where time is what matters it is that of a virtual clock; real
  * is what waits by the kernel's own limit, and what is TCP's. */
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -154,17 +153,6 @@ static void expect_ping(bool acknowledge)
     assert_true(raw_send(&raw));
 }
 
-/* Whether such a frame has come. */
-static bool has_come(uint8_t type)
-{
-    raw_frame f;
-    struct pollfd p = { .fd = raw.fd, .events = POLLIN };
-    while (poll(&p, 1, 0) > 0 && raw_next(&raw, &f, PATIENCE_MS))
-        if (f.type == type && !(type == RAW_PING && f.flags & RAW_ACK))
-            return true;
-    return false;
-}
-
 static void advance(int64_t ms)
 {
     tern_status st;
@@ -175,7 +163,7 @@ static void advance(int64_t ms)
 static void nothing_before(int64_t ms, uint8_t type)
 {
     advance(ms - 1);
-    assert_false(has_come(type));
+    assert_false(raw_has_come(&raw, type));
     advance(1);
 }
 
@@ -296,7 +284,7 @@ static void silent_without_calls(void **state)
     answer(1);
     end(&c, TERN_OK);
     advance(400);
-    assert_false(has_come(RAW_PING));
+    assert_false(raw_has_come(&raw, RAW_PING));
     /* The next call is preceded by a PING: the connection was silent for longer than the time. */
     raw_frame f;
     c = new_caller();
@@ -361,7 +349,7 @@ static void off_by_default(void **state)
     begin(&c);
     accept_request();
     advance(7 * 24 * 3600000);
-    assert_false(has_come(RAW_PING));
+    assert_false(raw_has_come(&raw, RAW_PING));
     answer(1);
     end(&c, TERN_OK);
 }
@@ -530,7 +518,7 @@ static void not_idle_with_a_stream(void **state)
     assert_int_equal(tern_stream_open(channel, &bidi, NULL, &s, &st), TERN_OK);
     expect_request(3);
     advance(500);
-    assert_false(has_come(RAW_GOAWAY));
+    assert_false(raw_has_come(&raw, RAW_GOAWAY));
     tern_stream_cancel(s);
     assert_int_equal(tern_stream_finish(s, &st), TERN_CANCELLED);
     nothing_before(150, RAW_GOAWAY);
@@ -548,7 +536,7 @@ static void never_idle(void **state)
     answer(1);
     end(&c, TERN_OK);
     advance(TERN_TESTING_CLOCK_MS_MAX);
-    assert_false(has_come(RAW_GOAWAY));
+    assert_false(raw_has_come(&raw, RAW_GOAWAY));
 }
 
 /* --- windows ---------------------------------------------------------------------------------- */

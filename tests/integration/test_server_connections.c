@@ -1,16 +1,18 @@
 /* A server's care for its connections (gRFC A8, A9), seen by raw HTTP/2 clients: strikes for too
  * many PINGs, its own keepalive, idleness, age and grace; and by Tern's client, which notices
- * nothing. */
+ * nothing. Without handlers that sleep the time is that of a virtual clock. */
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tern/testing_cmocka.h>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "support/probe.h"
 #include "support/rawh2.h"
@@ -23,10 +25,27 @@
 
 static probe_server server;
 static rawh2 raw;
+static tern_testing_clock *clk; /* NULL: time is real */
+
+static int setup_clock(void **state)
+{
+    (void)state;
+    tern_status st;
+    tern_assert_ok(tern_testing_clock_new(&clk, &st), &st);
+    return 0;
+}
 
 static void start(tern_server_options *opts)
 {
     opts->loops = 1;
+    if (clk) {
+        char target[64];
+        static unsigned n;
+        snprintf(target, sizeof target, "unix-abstract:tern-aged-%ld-%u", (long)getpid(), n++);
+        probe_start(&server, opts, target);
+        raw_connect_local(&raw, target);
+        return;
+    }
     probe_start(&server, opts, "ipv4:127.0.0.1:0");
     raw_connect(&raw, server.port, true);
 }
@@ -36,8 +55,26 @@ static int teardown(void **state)
     (void)state;
     if (raw.fd >= 0)
         raw_close(&raw);
+    if (clk)
+        tern_testing_clock_run(clk, true, NULL);
     probe_stop(&server, 2000);
+    tern_testing_clock_free(clk);
+    clk = NULL;
     return 0;
+}
+
+static void advance(int64_t ms)
+{
+    tern_status st;
+    tern_assert_ok(tern_testing_clock_advance(clk, ms, &st), &st);
+}
+
+/* The frame comes after `ms`, and no sooner. */
+static void nothing_before(int64_t ms, uint8_t type)
+{
+    advance(ms - 1);
+    assert_false(raw_has_come(&raw, type));
+    advance(1);
 }
 
 static void ping(uint8_t flags, const char opaque[9])
@@ -154,7 +191,7 @@ static void permitted(void **state)
     opts.permit_keepalive_without_calls = true;
     start(&opts);
     for (int i = 0; i < 20; i++) {
-        probe_sleep_ms(2);
+        advance(2);
         ping(0, "politely");
         assert_true(raw_until(&raw, RAW_PING, 0, &f, PATIENCE_MS));
         assert_int_equal(f.flags & RAW_ACK, RAW_ACK);
@@ -170,7 +207,7 @@ static void permitted_with_calls_only(void **state)
     opts.permit_keepalive_time_ms = 1;
     start(&opts);
     for (int i = 0; i < 4; i++) {
-        probe_sleep_ms(2);
+        advance(2);
         ping(0, "impolite");
     }
     expect_goaway(0, ENHANCE_YOUR_CALM, "too_many_pings");
@@ -187,14 +224,13 @@ static void keepalive_asks_and_is_answered(void **state)
     opts.keepalive_time_ms = 20;
     opts.keepalive_timeout_ms = 5000;
     start(&opts);
-    int64_t began = probe_now_ms();
     for (int i = 0; i < 5; i++) {
+        nothing_before(20, RAW_PING);
         assert_true(raw_until(&raw, RAW_PING, 0, &f, PATIENCE_MS));
         assert_int_equal(f.flags & RAW_ACK, 0);
         raw_put_frame(&raw, RAW_PING, RAW_ACK, 0, f.payload, 8);
         assert_true(raw_send(&raw));
     }
-    assert_true(probe_now_ms() - began >= 5 * 20 - 5);
     call(1);
 }
 
@@ -206,10 +242,13 @@ static void keepalive_gives_up(void **state)
     opts.keepalive_time_ms = 20;
     opts.keepalive_timeout_ms = 100;
     start(&opts);
+    nothing_before(20, RAW_PING);
     assert_true(raw_until(&raw, RAW_PING, 0, &f, PATIENCE_MS));
-    int64_t began = probe_now_ms();
+    struct pollfd p = { .fd = raw.fd, .events = POLLIN };
+    advance(99);
+    assert_int_equal(poll(&p, 1, 0), 0);
+    advance(1);
     expect_closed();
-    assert_true(probe_now_ms() - began >= 90);
 }
 
 /* Any byte is a sign of life, not only the acknowledgement. */
@@ -221,11 +260,11 @@ static void keepalive_takes_any_byte(void **state)
     opts.keepalive_time_ms = 50;
     opts.keepalive_timeout_ms = 1000;
     start(&opts);
+    nothing_before(50, RAW_PING);
     assert_true(raw_until(&raw, RAW_PING, 0, &f, PATIENCE_MS));
-    int64_t began = probe_now_ms();
-    for (uint32_t stream = 1; probe_now_ms() - began < 1500; stream += 2) {
+    for (uint32_t stream = 1; stream < 300; stream += 2) {
         call(stream);
-        probe_sleep_ms(10);
+        advance(10);
     }
     call(9999);
 }
@@ -264,10 +303,10 @@ static void idle(void **state)
     tern_server_options opts = TERN_SERVER_OPTIONS_INIT;
     opts.max_connection_idle_ms = 100;
     start(&opts);
-    int64_t began = probe_now_ms();
+    advance(50);
     call(1);
+    nothing_before(100, RAW_GOAWAY);
     expect_graceful(1, "max_idle");
-    assert_true(probe_now_ms() - began >= 95);
     expect_closed();
 }
 
@@ -278,6 +317,7 @@ static void idle_from_birth(void **state)
     tern_server_options opts = TERN_SERVER_OPTIONS_INIT;
     opts.max_connection_idle_ms = 50;
     start(&opts);
+    nothing_before(50, RAW_GOAWAY);
     expect_graceful(0, "max_idle");
     expect_closed();
 }
@@ -390,14 +430,14 @@ int main(void)
         cmocka_unit_test_teardown(too_many_pings, teardown),
         cmocka_unit_test_teardown(too_many_pings_during_a_call, teardown),
         cmocka_unit_test_teardown(answers_forgive, teardown),
-        cmocka_unit_test_teardown(permitted, teardown),
-        cmocka_unit_test_teardown(permitted_with_calls_only, teardown),
-        cmocka_unit_test_teardown(keepalive_asks_and_is_answered, teardown),
-        cmocka_unit_test_teardown(keepalive_gives_up, teardown),
-        cmocka_unit_test_teardown(keepalive_takes_any_byte, teardown),
+        cmocka_unit_test_setup_teardown(permitted, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(permitted_with_calls_only, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(keepalive_asks_and_is_answered, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(keepalive_gives_up, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(keepalive_takes_any_byte, setup_clock, teardown),
         cmocka_unit_test_teardown(user_timeout_is_set, teardown),
-        cmocka_unit_test_teardown(idle, teardown),
-        cmocka_unit_test_teardown(idle_from_birth, teardown),
+        cmocka_unit_test_setup_teardown(idle, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(idle_from_birth, setup_clock, teardown),
         cmocka_unit_test_teardown(not_idle_with_a_call, teardown),
         cmocka_unit_test_teardown(old_but_graceful, teardown),
         cmocka_unit_test_teardown(old_and_cut, teardown),

@@ -18,8 +18,26 @@
 #include "support/probe.h"
 
 #define SEND_TIMEOUT_MS 5000
+#define LOCAL "unix-abstract:"
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+static socklen_t local_address(const char *target, struct sockaddr_un *ret)
+{
+    const char *name = target + strlen(LOCAL);
+    size_t len = strlen(name);
+    *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+    assert_true(len < sizeof ret->sun_path);
+    memcpy(ret->sun_path + 1, name, len);
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+}
+
+static void say_hello(rawh2 *r)
+{
+    raw_put(r, preface, sizeof preface - 1);
+    raw_put_frame(r, RAW_SETTINGS, 0, 0, NULL, 0);
+    assert_true(raw_send(r));
+}
 
 void raw_connect(rawh2 *r, uint16_t port, bool hello)
 {
@@ -29,11 +47,19 @@ void raw_connect(rawh2 *r, uint16_t port, bool hello)
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(r->fd >= 0);
     assert_int_equal(connect(r->fd, (struct sockaddr *)&a, sizeof a), 0);
-    if (!hello)
-        return;
-    raw_put(r, preface, sizeof preface - 1);
-    raw_put_frame(r, RAW_SETTINGS, 0, 0, NULL, 0);
-    assert_true(raw_send(r));
+    if (hello)
+        say_hello(r);
+}
+
+void raw_connect_local(rawh2 *r, const char *target)
+{
+    struct sockaddr_un a;
+    socklen_t len = local_address(target, &a);
+    r->n_out = 0;
+    r->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(r->fd >= 0);
+    assert_int_equal(connect(r->fd, (struct sockaddr *)&a, len), 0);
+    say_hello(r);
 }
 
 static bool read_all(rawh2 *r, uint8_t *to, size_t len, int64_t until);
@@ -55,15 +81,12 @@ int raw_listen(uint16_t *ret_port)
 int raw_listen_local(char target[64])
 {
     static unsigned n;
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    int len = snprintf(target, 64, "unix-abstract:tern-raw-%ld-%u", (long)getpid(), n++);
-    size_t scheme = strlen("unix-abstract:"), name = (size_t)len - scheme;
-    memcpy(a.sun_path + 1, target + scheme, name);
+    struct sockaddr_un a;
+    snprintf(target, 64, LOCAL "tern-raw-%ld-%u", (long)getpid(), n++);
+    socklen_t len = local_address(target, &a);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&a,
-                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + name)),
-                     0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, len), 0);
     assert_int_equal(listen(fd, 16), 0);
     return fd;
 }
@@ -231,4 +254,14 @@ bool raw_closed(rawh2 *r, int timeout_ms, uint32_t *ret_error)
             *ret_error = (uint32_t)f.payload[4] << 24 | (uint32_t)f.payload[5] << 16 |
                          (uint32_t)f.payload[6] << 8 | f.payload[7];
     return probe_now_ms() < until;
+}
+
+bool raw_has_come(rawh2 *r, uint8_t type)
+{
+    raw_frame f;
+    struct pollfd p = { .fd = r->fd, .events = POLLIN };
+    while (poll(&p, 1, 0) > 0 && raw_next(r, &f, SEND_TIMEOUT_MS))
+        if (f.type == type && !(type == RAW_PING && f.flags & RAW_ACK))
+            return true;
+    return false;
 }

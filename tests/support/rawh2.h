@@ -43,10 +43,14 @@ void raw_connect(rawh2 *r, uint16_t port, bool hello);
 bool raw_accept(rawh2 *r, int listen_fd, int timeout_ms);
 /* A listening socket on 127.0.0.1. */
 int raw_listen(uint16_t *ret_port);
-/* Likewise on a Unix socket without a file, at `target`. What is sent there is there at once, as
- * tests on a virtual clock want it. */
+/* Both on a Unix socket without a file, at a `target` "unix-abstract:…" (that is made up). What is
+ * sent there is there at once, as tests on a virtual clock want it. The preface is sent. */
+void raw_connect_local(rawh2 *r, const char *target);
 int raw_listen_local(char target[64]);
 void raw_close(rawh2 *r);
+
+/* Whether such a frame has come by now, that is no acknowledgement; what came before it is gone. */
+bool raw_has_come(rawh2 *r, uint8_t type);
 
 /* Collect bytes; raw_send() writes them and tells whether the peer took them within 5 s. */
 void raw_put(rawh2 *r, const void *data, size_t len);
