@@ -22,6 +22,7 @@ static const tern_method safe = { .path = SAFE, .idempotency = TERN_IDEMPOTENT }
 static const tern_method unsafe = { .path = UNSAFE };
 static const tern_method chat = { .path = CHAT, .kind = TERN_KIND_BIDI_STREAMING };
 
+static tern_testing_clock *clk; /* NULL: time is real */
 static tern_testing_server *peer;
 static tern_channel *channel;
 static tern_status st;
@@ -38,11 +39,20 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_clock(void **state)
+{
+    tern_assert_ok(tern_testing_clock_new(&clk, &st), &st);
+    tern_assert_ok(tern_testing_clock_run(clk, true, &st), &st);
+    return setup(state);
+}
+
 static int teardown(void **state)
 {
     (void)state;
     tern_channel_free(channel);
     tern_testing_server_free(peer);
+    tern_testing_clock_free(clk);
+    clk = NULL;
     return 0;
 }
 
@@ -197,9 +207,8 @@ static void test_delay(void **state)
     a.code = TERN_ABORTED;
     a.delay_ms = 60;
     add(UNSAFE, &a);
-    int64_t began = probe_now_ms();
     tern_assert_status(call(&unsafe), &st, TERN_ABORTED, NULL);
-    assert_in_range(probe_now_ms() - began, 59, SOON_MS);
+    assert_int_equal(tern_testing_clock_elapsed_ms(clk), 60);
     a.delay_ms = 60000;
     add(UNSAFE, &a);
     opts.timeout_ms = 30;
@@ -215,9 +224,8 @@ static void test_pushback(void **state)
     a.pushback = "80";
     add(SAFE, &a);
     assert_true(tern_testing_reply(peer, SAFE, "x", 1));
-    int64_t began = probe_now_ms();
     tern_assert_ok(call(&safe), &st);
-    assert_in_range(probe_now_ms() - began, 79, SOON_MS);
+    assert_int_equal(tern_testing_clock_elapsed_ms(clk), 80);
     a.pushback = "never";
     add(SAFE, &a);
     tern_assert_status(call(&safe), &st, TERN_UNAVAILABLE, NULL);
@@ -662,9 +670,9 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_times, setup, teardown),
         cmocka_unit_test_setup_teardown(test_status_and_metadata, setup, teardown),
         cmocka_unit_test_setup_teardown(test_headers_commit, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_delay, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_pushback, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_drop, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_delay, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(test_pushback, setup_clock, teardown),
+        cmocka_unit_test_setup_teardown(test_drop, setup_clock, teardown),
         cmocka_unit_test_setup_teardown(test_resets, setup, teardown),
         cmocka_unit_test_setup_teardown(test_goaway, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_answers, setup, teardown),
