@@ -54,8 +54,8 @@ typedef struct wait {
 
 /* How long a step may take. */
 typedef struct patience {
-    int64_t until;           /* real */
-    const atomic_bool *stop; /* or until this is set; NULL: nothing */
+    int64_t until; /* real */
+    bool by_itself; /* also no longer than the clock runs and nobody else moves it */
 } patience;
 
 struct tern_testing_clock {
@@ -67,6 +67,7 @@ struct tern_testing_clock {
     pthread_t thread; /* when it runs */
     atomic_bool on;   /* these are changed with the lock, but read without */
     atomic_bool stop; /* is told to the thread */
+    atomic_uint n_movers; /* threads that move it, or wait to; they do not sleep */
     int64_t began;
     _Atomic int64_t now;
 };
@@ -206,7 +207,8 @@ static size_t wake_due(tern_testing_clock *c)
 
 static bool is_over(const patience *p)
 {
-    return tern__clock_real() >= p->until || (p->stop && atomic_load(p->stop));
+    return tern__clock_real() >= p->until ||
+           (p->by_itself && (the_clock.stop || the_clock.n_movers));
 }
 
 static void pause_for(int64_t ns)
@@ -326,14 +328,14 @@ static void *run(void *arg)
     pid_t awake;
     pthread_mutex_lock(&c->lock);
     while (!c->stop) {
-        if (next_time(c) == TERN__TIME_NEVER) {
+        if (next_time(c) == TERN__TIME_NEVER || c->n_movers) {
             pthread_cond_wait(&c->changed, &c->lock);
             continue;
         }
         pthread_mutex_unlock(&c->lock);
         pthread_mutex_lock(&c->step);
-        const patience p = { TERN__TIME_NEVER, &c->stop };
-        if (settle(c, &p, &awake) && !c->stop)
+        const patience p = { TERN__TIME_NEVER, true };
+        if (settle(c, &p, &awake) && !is_over(&p))
             move(c, TERN__TIME_NEVER, &p);
         pthread_mutex_unlock(&c->step);
         pthread_mutex_lock(&c->lock);
@@ -350,6 +352,7 @@ tern_code tern_testing_clock_advance(tern_testing_clock *c, int64_t ms, tern_sta
                                "the virtual clock goes forward, and at most by "
                                "TERN_TESTING_CLOCK_MS_MAX; %lld ms were asked for",
                                (long long)ms);
+    atomic_fetch_add(&c->n_movers, 1);
     pthread_mutex_lock(&c->step);
     int64_t target = tern__time_add(c->now, tern__ms_to_ns(ms));
     bool quiet;
@@ -361,6 +364,10 @@ tern_code tern_testing_clock_advance(tern_testing_clock *c, int64_t ms, tern_sta
         quiet = quiet && move(c, target, &p);
     } while (quiet);
     pthread_mutex_unlock(&c->step);
+    pthread_mutex_lock(&c->lock);
+    atomic_fetch_sub(&c->n_movers, 1);
+    pthread_cond_signal(&c->changed);
+    pthread_mutex_unlock(&c->lock);
     return quiet ? TERN_OK : restless(awake, reterr);
 }
 

@@ -390,6 +390,19 @@ static void test_run_and_stand(void **state)
     assert_in_range(elapsed(), 33000, INT32_MAX);
 }
 
+/* Who moves a clock that runs does not sleep: it does not go further by itself. */
+static void test_run_and_advance(void **state)
+{
+    (void)state;
+    assert_true(tern_testing_reply(peer, UNSAFE, "x", 1));
+    tern_assert_ok(call(&unsafe, 0), &st); /* there is a timer: the idle connection's */
+    int64_t began = elapsed();
+    for (int i = 1; i <= 50; i++) {
+        advance(100);
+        assert_int_equal(elapsed() - began, 100 * i);
+    }
+}
+
 static void test_real_again(void **state)
 {
     (void)state;
@@ -432,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_own_loop, setup, teardown),
         cmocka_unit_test_setup_teardown(test_wrong_uses, setup, teardown),
         cmocka_unit_test_setup_teardown(test_run_and_stand, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_run_and_advance, setup_running, teardown),
         cmocka_unit_test_setup_teardown(test_real_again, setup_without, teardown),
     };
     return cmocka_run_group_tests_name("testing_clock", tests, NULL, NULL);
