@@ -1,6 +1,7 @@
-/* Retries, pushback, the circuit breaker, and what a client makes of odd answers. The other side is
- * the scripted server that users have too (tern/testing.h); one for answers that are no gRPC at all
- * (support/script.h); or a real one that fails a number of times. */
+/* Retries, pushback, the circuit breaker, and what a client makes of odd answers. The other side
+ * is the scripted server that users have too, on the virtual clock (tern/testing.h); one for
+ * answers that are no gRPC at all (support/script.h); or a real one that fails a number of
+ * times. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@
 
 static script peer;                /* of odd answers */
 static tern_testing_server *server; /* of all others */
+static tern_testing_clock *clk;     /* goes with it */
 static tern_channel *channel;
 static tern_channel_stats stats;
 static tern_status st;
@@ -54,16 +56,26 @@ static void end(void)
     script_stop(&peer);
 }
 
-static void begin_scripted(void)
+static void begin_scripted_with(const tern_channel_options *opts)
 {
+    tern_assert_ok(tern_testing_clock_new(&clk, &st), &st);
+    tern_assert_ok(tern_testing_clock_run(clk, true, &st), &st);
     tern_assert_ok(tern_testing_server_new(&server, &st), &st);
-    connect_to(tern_testing_server_target(server));
+    if (opts)
+        channel = probe_channel_with(tern_testing_server_target(server), opts);
+    else
+        connect_to(tern_testing_server_target(server));
 }
+
+static void begin_scripted(void) { begin_scripted_with(NULL); }
+
+static int64_t elapsed(void) { return tern_testing_clock_elapsed_ms(clk); }
 
 static void end_scripted(void)
 {
     tern_channel_free(channel);
     tern_testing_server_free(server);
+    tern_testing_clock_free(clk);
 }
 
 /* The next `times` attempts at any method get that answer. */
@@ -210,9 +222,8 @@ static void test_pushback(void **state)
     will(pushback(TERN_UNAVAILABLE, "150"), 1);
     will(pushback(TERN_RESOURCE_EXHAUSTED, "0"), 1);
     always(fine());
-    int64_t began = probe_now_ms();
     tern_assert_ok(call(&safe), &st);
-    assert_true(probe_now_ms() - began >= 149);
+    assert_int_equal(elapsed(), 150);
     assert_int_equal(stats.retries, 2);
     end_scripted();
     static const char *const no[] = { "-1", "soon", "", "99999999999999999999999" };
@@ -442,13 +453,12 @@ static void test_breaker(void **state)
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
     memset(&seen, 0, sizeof seen);
     opts.breaker.consecutive_failures = 3;
-    opts.breaker.open_ms = 100;
+    opts.breaker.open_ms = 10000;
     opts.on_breaker = on_breaker;
     opts.on_breaker_ctx = &seen;
-    tern_assert_ok(tern_testing_server_new(&server, &st), &st);
+    begin_scripted_with(&opts);
     will(status(TERN_UNAVAILABLE), 3);
     always(fine());
-    channel = probe_channel_with(tern_testing_server_target(server), &opts);
     for (int i = 0; i < 3; i++)
         tern_assert_status(call(&unsafe), &st, TERN_UNAVAILABLE, "said");
     assert_int_equal(stats.breaker, TERN_BREAKER_OPEN);
@@ -456,11 +466,12 @@ static void test_breaker(void **state)
     assert_non_null(strstr(st.message, tern_testing_server_target(server)));
     tern_assert_attempts(server, NULL, 3); /* the fourth never left */
     assert_int_equal(stats.breaker_rejected, 1);
-    int64_t until = probe_now_ms() + 5000;
+    int64_t opened = elapsed();
     while (call(&unsafe) != TERN_OK) {
-        assert_true(probe_now_ms() < until);
-        probe_sleep_ms(5);
+        assert_in_range(elapsed() - opened, 0, 12000); /* with its jitter */
+        tern_assert_ok(tern_testing_clock_advance(clk, 100, &st), &st);
     }
+    assert_in_range(elapsed() - opened, 8000, 12100);
     assert_int_equal(stats.breaker, TERN_BREAKER_CLOSED);
     assert_int_equal(stats.breaker_opened, 1);
     tern_assert_attempts(server, NULL, 4);
@@ -476,20 +487,20 @@ static void test_breaker(void **state)
 static void test_breaker_and_slow_calls(void **state)
 {
     (void)state;
-    probe_server p;
     tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
-    probe_start(&p, NULL, "ipv4:127.0.0.1:0");
-    opts.breaker.slow_call_ms = 5;
+    opts.breaker.slow_call_ms = 500;
     opts.breaker.window_calls_min = 3;
-    channel = probe_channel_with(p.target, &opts);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(probe_sleep(channel, NULL, 20, NULL, &st), TERN_OK);
-    tern_channel_stats_get(channel, &stats);
-    assert_int_equal(stats.breaker, TERN_BREAKER_OPEN);
-    assert_int_equal(probe_echo(channel, NULL, "refused", &st), TERN_UNAVAILABLE);
-    assert_non_null(strstr(st.message, "is open"));
-    tern_channel_free(channel);
-    probe_stop(&p, 1000);
+    begin_scripted_with(&opts);
+    for (int slow = 0; slow < 2; slow++) {
+        tern_testing_answer a = fine();
+        a.delay_ms = slow ? 501 : 499;
+        will(a, 3);
+        for (int i = 0; i < 3; i++)
+            tern_assert_ok(call(&unsafe), &st);
+        assert_int_equal(stats.breaker, slow ? TERN_BREAKER_OPEN : TERN_BREAKER_CLOSED);
+    }
+    tern_assert_status(call(&unsafe), &st, TERN_UNAVAILABLE, "is open");
+    end_scripted();
 }
 
 /* --- with a real server ----------------------------------------------------------------------- */
