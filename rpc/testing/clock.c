@@ -39,7 +39,9 @@
 /* Real time: between two looks at what goes on, at first and at most; until it is given up. */
 #define PAUSE_MIN_NS (20 * TERN__NS_PER_US)
 #define PAUSE_MAX_NS TERN__NS_PER_MS
+#ifndef PATIENCE_NS
 #define PATIENCE_NS (30 * TERN__NS_PER_S)
+#endif
 
 /* A thread that waits. */
 typedef struct wait {
