@@ -28,7 +28,7 @@
 
 #define READ_BYTES (16u * 1024)
 /* At a limited rate, what goes at once: the bytes of so long. */
-#define RATE_NS (5 * TERN__NS_PER_MS)
+#define RATE_NS (20 * TERN__NS_PER_MS)
 /* How often it looks whether a receiver has read what it was given. */
 #define LOOK_NS TERN__NS_PER_MS
 

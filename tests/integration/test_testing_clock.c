@@ -244,6 +244,36 @@ static void test_breaker(void **state)
     assert_int_equal(stats.breaker, TERN_BREAKER_CLOSED);
 }
 
+/* Hedges leave one after the other, each at its time; the first answer is the call's. */
+static void test_hedges(void **state)
+{
+    (void)state;
+    static const char config[] = "{\"methodConfig\":[{\"name\":[{}],\"hedgingPolicy\":{"
+                                 "\"maxAttempts\":4,\"hedgingDelay\":\"1.5s\"}}]}";
+    tern_channel_options opts = TERN_CHANNEL_OPTIONS_INIT;
+    tern_testing_answer a = TERN_TESTING_ANSWER_INIT;
+    const tern_testing_message x = { "x", 1, false };
+    caller c;
+    opts.service_config = config;
+    open_channel(&opts);
+    a.replies = &x;
+    a.n_replies = 1;
+    a.delay_ms = 5000;
+    a.times = 4;
+    tern_assert_ok(tern_testing_server_add(peer, UNSAFE, &a, &st), &st);
+    begin(&c, &unsafe, 0);
+    advance(0);
+    for (size_t n = 1; n <= 4; n++) {
+        tern_assert_attempts(peer, UNSAFE, n);
+        advance(1499);
+        tern_assert_attempts(peer, UNSAFE, n);
+        advance(n < 4 ? 1 : 0);
+    }
+    tern_assert_ok(end(&c), &c.st);
+    assert_int_equal(c.ended_at, 5000);
+    assert_true(tern_testing_server_wait_cancelled(peer, UNSAFE, 3, REAL_MS));
+}
+
 /* --- connections ------------------------------------------------------------------------------ */
 
 /* Nobody listens, until somebody does: the pauses between attempts to connect. */
@@ -439,6 +469,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_backoff, setup_running, teardown),
         cmocka_unit_test_setup_teardown(test_pushback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_breaker, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hedges, setup, teardown),
         cmocka_unit_test_setup_teardown(test_reconnect, setup_running, teardown),
         cmocka_unit_test_setup_teardown(test_idle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_joined, setup_running, teardown),
