@@ -98,6 +98,8 @@ static void check(run *r)
     at_least(r, "time to recover (ms)", recover, (double)l->recover_ms_min);
     at_most(r, "p99 of that without the fault", r->p99_of_calm, l->p99_of_calm_max);
     at_least(r, "p99 of that without the fault", r->p99_of_calm, l->p99_of_calm_min);
+    at_most(r, "p99 (ms)", (double)r->n.p99 / 1e6, l->p99_ms_max);
+    at_least(r, "p99 (ms)", (double)r->n.p99 / 1e6, l->p99_ms_min);
     at_least(r, "goodput of peak", r->goodput_of_peak, l->goodput_of_peak_min);
     at_most(r, "goodput of peak", r->goodput_of_peak, l->goodput_of_peak_max);
 }

@@ -60,6 +60,13 @@ static const sim_fault restarts[] = { RESTART(0, 10000), RESTART(1, 18000), REST
     .idempotent = true
 #define GATE .gated = true, .latency_ms_max = 200
 
+/* As busy, with a handler for each core and nothing on the client's side: no breaker, no retries.
+ * Four times as many calls come, twice what the servers can do. */
+#define QUEUE(kind)                                                                           \
+    .n_servers = 3, .n_clients = 20, .cores = 4, .work_ms = 10, .timeout_ms = 400,            \
+    .gated = true, .queue = (kind), .calls_per_s = 600, .duration_ms = 62000,                 \
+    .config = "{ " ROUND_ROBIN ", " NO_BREAKER " } }", FAULTS(rush)
+
 const sim_scenario sim_scenarios[] = {
     { "one-dead", "one of three servers dies at 10 s, and stays so",
       { SOME, .n_servers = 3, .duration_ms = 32000, .config = "{ " ROUND_ROBIN " }",
@@ -116,6 +123,18 @@ const sim_scenario sim_scenarios[] = {
         .config = "{ " ROUND_ROBIN " }", FAULTS(rush) },
       { .from = 10000, .to = 40000 },
       { .goodput_of_peak_max = 0.5 } },
+    { "queue-codel", "twice as much for a queue with CoDel and deadlines",
+      { QUEUE(SIM_QUEUE_CODEL) },
+      { .from = 10000, .to = 40000 },
+      { .goodput_of_peak_min = 0.9, .p99_ms_max = 200 } },
+    { "queue-deadline", "the same without CoDel: late calls alone are dropped (control)",
+      { QUEUE(SIM_QUEUE_DEADLINE) },
+      { .from = 10000, .to = 40000 },
+      { .goodput_of_peak_max = 0.5, .p99_ms_min = 300 } },
+    { "queue-fifo", "the same with a queue that drops nobody (control)",
+      { QUEUE(SIM_QUEUE_FIFO) },
+      { .from = 10000, .to = 40000 },
+      { .goodput_of_peak_max = 0.1 } },
     /* The throttle alone keeps amplification below 1.2 here; 0.1 says that the breakers work. */
     { "outage-dead", "all servers are dead from 10 to 30 s",
       { SOME, .n_servers = 3, .duration_ms = 82000, .config = "{ " ROUND_ROBIN " }",

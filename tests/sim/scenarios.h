@@ -14,6 +14,7 @@ typedef struct sim_limits {
     double amplification_max, amplification_min;
     int64_t recover_ms_max, recover_ms_min;
     double p99_of_calm_max, p99_of_calm_min; /* times that of the same world without its fault */
+    double p99_ms_max, p99_ms_min;           /* of the calls that succeeded */
     double goodput_of_peak_min, goodput_of_peak_max; /* of 1 */
 } sim_limits;
 

@@ -175,7 +175,8 @@ static void pass_gate(sim_request *r)
     tern__list_init(&decided);
     tern__list_init(&r->gate.node);
     r->gate.arrived = q->now;
-    r->gate.deadline = r->deadline;
+    bool drops = s->world->setup->queue != SIM_QUEUE_FIFO;
+    r->gate.deadline = drops ? r->deadline : TERN__TIME_NEVER;
     r->gate.method = &s->method;
     r->gate.priority = TERN_PRIORITY_NORMAL;
     r->gate.unary = true;
@@ -183,7 +184,8 @@ static void pass_gate(sim_request *r)
     if (v == TERN__GATE_WAIT) {
         r->timer.fire = on_waited;
         int64_t longest = q->now + (int64_t)TERN_LIMIT_QUEUE_MS * TERN__NS_PER_MS;
-        sim_events_at(q, &r->timer, tern__time_min(r->deadline, longest));
+        if (drops)
+            sim_events_at(q, &r->timer, tern__time_min(r->deadline, longest));
     } else if (v == TERN__GATE_RUN) {
         start_handler(r);
     } else {
@@ -246,8 +248,15 @@ static void init_gate(sim_server *s)
         .low_percent = TERN_LIMIT_LOW_PRIORITY_PERCENT,
         .service_window = TERN_LIMIT_SERVICE_TIME_MS * TERN__NS_PER_MS,
     };
+    tern__gate_options own = o;
+    if (setup->queue != SIM_QUEUE_DEFAULT) {
+        own.adaptive = false;
+        own.running_max = setup->cores;
+    }
+    if (setup->queue > SIM_QUEUE_CODEL) /* no queue is old enough to stand */
+        own.codel.target = own.codel.interval = TERN__TIME_NEVER;
     s->gated = setup->gated;
-    tern__gate_init(&s->gate, &o);
+    tern__gate_init(&s->gate, &own);
     s->method = (tern__gate_method){ .priority = TERN_PRIORITY_NORMAL };
 }
 

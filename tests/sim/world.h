@@ -41,6 +41,14 @@ typedef enum sim_fault_kind {
 
 #define SIM_ALL UINT32_MAX
 
+/* The queue in front of a server's handlers. */
+typedef enum sim_queue {
+    SIM_QUEUE_DEFAULT,  /* with the adaptive limit (AIMD), CoDel and deadlines */
+    SIM_QUEUE_CODEL,    /* a handler for each core, else the same */
+    SIM_QUEUE_DEADLINE, /* that without CoDel: whoever cannot meet his deadline is dropped */
+    SIM_QUEUE_FIFO      /* nobody is dropped: who came first is served first */
+} sim_queue;
+
 typedef struct sim_fault {
     int64_t at_ms;
     sim_fault_kind kind;
@@ -54,7 +62,8 @@ typedef struct sim_setup {
     double calls_per_s;                   /* of all clients together */
     double work_ms;                       /* a handler's, mean of an exponential distribution */
     int64_t duration_ms, timeout_ms;
-    bool gated;                           /* adaptive limit (AIMD), queue and CoDel */
+    bool gated;                           /* limit and queue */
+    sim_queue queue;
     int64_t latency_ms_max;               /* of the adaptive limit */
     bool idempotent;
     bool naive;                           /* no breaker and no throttle: as a plain loop has it */
