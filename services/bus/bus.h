@@ -89,7 +89,7 @@ typedef struct drone_bus_consumer_options {
 tern_code drone_bus_consume(drone_bus *bus, const drone_bus_consumer_options *options,
                             drone_bus_consumer **ret, tern_status *reterr);
 /* No `work` comes any more once this has returned; what was settled before is told to the bus if it
- * can be reached within two seconds, and deliveries that are not settled are given up: settling
+ * can be reached within five seconds, and deliveries that are not settled are given up: settling
  * them is still allowed, and does nothing. Not in callbacks. */
 void drone_bus_consumer_stop(drone_bus_consumer *c);
 /* Waits for the last delivery to be settled, and frees. After stop. NULL is fine. */

@@ -14,7 +14,7 @@
 #define DRONE_BUS_CALL_TIMEOUT_MS 5000
 #define DRONE_BUS_PAUSE_MS 50
 #define DRONE_BUS_PAUSE_MS_MAX 1000
-#define DRONE_BUS_STOP_GRACE_MS 2000 /* for what is to be told at the end */
+#define DRONE_BUS_STOP_GRACE_MS 5000 /* for what is to be told at the end */
 
 typedef struct tern_bus {
     drone_bus base;

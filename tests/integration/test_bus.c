@@ -243,9 +243,10 @@ static void test_order_and_sharing(void **state)
     }
     worker_end(w);
     /* the one holds on to what it has: the other gets the rest, and both together all */
-    worker *a = worker_new("work", 5, LEASE_MS, KEEP), *b = worker_new("work", 5, LEASE_MS, DONE);
+    worker *a = worker_new("work", 5, LEASE_MS, KEEP);
     put_many("work", "n", 200);
     wait_seen(a, 5);
+    worker *b = worker_new("work", 5, LEASE_MS, DONE);
     wait_seen(b, 195);
     assert_int_equal(atomic_load(&a->n), 5);
     worker_end(b);
@@ -380,7 +381,7 @@ static void test_lease_ends(void **state)
     worker *a = worker_new("work", 10, 300, KEEP);
     put("work", "slow", 0);
     wait_seen(a, 2); /* comes again */
-    assert_int_equal(times(a, "slow"), 2);
+    assert_true(times(a, "slow") >= 2);
     assert_int_equal(a->seen[1].attempt, 2);
     drone_bus_done(a->kept[0]); /* the first attempt is done at last: so is the message */
     a->kept[0] = NULL;
