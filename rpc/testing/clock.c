@@ -35,7 +35,8 @@
 
 #define FDS_MAX 256u
 #define LOOKS 3
-#define LOOKS_MAX 50
+/* A link may have that many pieces to pass on, each when the one before was read. */
+#define LOOKS_MAX 100000
 /* Real time: between two looks at what goes on, at first and at most; until it is given up. */
 #define PAUSE_MIN_NS (20 * TERN__NS_PER_US)
 #define PAUSE_MAX_NS TERN__NS_PER_MS
@@ -292,7 +293,7 @@ static bool settle(tern_testing_clock *c, const patience *p, pid_t *ret_awake)
     tern__testing_skip skip;
     uint64_t before, tally;
     *ret_awake = 0;
-    for (int i = 0; i < LOOKS_MAX; i++) {
+    for (int i = 0; i < LOOKS_MAX && !(i && is_over(p)); i++) {
         pthread_mutex_lock(&c->lock);
         lookers(c, false, &skip);
         pthread_mutex_unlock(&c->lock);
