@@ -9,15 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
+#include <tern/testing_cmocka.h>
 
 #include "support/probe.h"
 
 #define SERVERS 3u
 #define PATIENCE_MS 10000
 #define BACKOFF_MS 20
-/* Long enough for a hundred watches, were they opened without a pause. */
-#define SETTLE_MS 300
 #define LB "\"loadBalancingConfig\":[{\"round_robin\":{}}]"
 #define BALANCED "{" LB "}"
 #define CHECKED(service) "{" LB ",\"healthCheckConfig\":{\"serviceName\":\"" service "\"}}"
@@ -231,16 +229,18 @@ static void test_under_changes(void **state)
     wait_until_called(7);
 }
 
-/* --- odd servers ------------------------------------------------------------------------------ */
+/* --- odd servers, on a virtual clock ---------------------------------------------------------- */
 
 static struct odd {
     tern_server *srv;
-    char target[64];
+    char target[TERN_TESTING_TARGET_MAX];
     const char *answer; /* of a watch; NULL: none */
     size_t answer_len;
     tern_code code;     /* the watch ends with */
     atomic_uint watches, calls;
 } odd;
+
+static tern_testing_clock *clk;
 
 static tern_code odd_watch(void *self, tern_server_call *call)
 {
@@ -271,7 +271,6 @@ static void start_odd(const char *answer, size_t len, tern_code code, uint32_t s
     static const tern_method watch = { .path = "/grpc.health.v1.Health/Watch",
                                        .kind = TERN_KIND_SERVER_STREAMING };
     tern_server_options opts = TERN_SERVER_OPTIONS_INIT;
-    uint16_t port;
     memset(&odd, 0, sizeof odd);
     odd.answer = answer;
     odd.answer_len = len;
@@ -281,10 +280,28 @@ static void start_odd(const char *answer, size_t len, tern_code code, uint32_t s
     assert_int_equal(tern_server_add_raw(odd.srv, &odd_method, odd_call, NULL, &st), TERN_OK);
     if (with_watch)
         assert_int_equal(tern_server_add_raw(odd.srv, &watch, odd_watch, NULL, &st), TERN_OK);
-    assert_int_equal(tern_server_listen(odd.srv, "ipv4:127.0.0.1:0", &port, &st), TERN_OK);
+    assert_int_equal(tern_testing_listen(odd.srv, odd.target, &st), TERN_OK);
     assert_int_equal(tern_server_start(odd.srv, &st), TERN_OK);
-    snprintf(odd.target, sizeof odd.target, "ipv4:127.0.0.1:%u", port);
     ch = channel_with(odd.target, CHECKED(""), false);
+}
+
+static int setup_clock(void **state)
+{
+    (void)state;
+    tern_assert_ok(tern_testing_clock_new(&clk, &st), &st);
+    return 0;
+}
+
+static int teardown_clock(void **state)
+{
+    (void)state;
+    tern_testing_clock_free(clk);
+    return 0;
+}
+
+static void advance(int64_t ms)
+{
+    tern_assert_ok(tern_testing_clock_advance(clk, ms, &st), &st);
 }
 
 static tern_code call_odd(void)
@@ -315,7 +332,7 @@ static void test_unimplemented(void **state)
     stop_odd();
     start_odd(NULL, 0, TERN_UNIMPLEMENTED, 0, true);
     assert_int_equal(call_odd(), TERN_OK);
-    probe_sleep_ms(SETTLE_MS);
+    advance(600000);
     assert_int_equal(atomic_load(&odd.watches), 1);
     stop_odd();
 }
@@ -341,8 +358,9 @@ static void test_watch_ends(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         start_odd(cases[i].answer, cases[i].len, cases[i].code, 0, true);
         assert_int_equal(call_odd(), TERN_UNAVAILABLE);
-        probe_sleep_ms(SETTLE_MS);
-        assert_in_range(atomic_load(&odd.watches), 2, SETTLE_MS * 2 / BACKOFF_MS + 10);
+        advance(1000); /* with pauses of BACKOFF_MS, a fifth more or less */
+        assert_in_range(atomic_load(&odd.watches), 1000 * 10 / 12 / BACKOFF_MS,
+                        1000 * 10 / 8 / BACKOFF_MS + 1);
         assert_int_equal(call_odd(), TERN_UNAVAILABLE);
         if (!strstr(st.message, cases[i].says) && !strstr(st.message, "says NOT_SERVING"))
             fail_msg("case %zu: %s", i, st.message);
@@ -373,6 +391,7 @@ static void test_one_place(void **state)
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define TIMED(fn) cmocka_unit_test_setup_teardown(fn, setup_clock, teardown_clock)
 
 int main(void)
 {
@@ -384,10 +403,10 @@ int main(void)
         TEST(test_changes_at_run_time),
         TEST(test_disabled),
         TEST(test_under_changes),
-        cmocka_unit_test(test_unimplemented),
-        cmocka_unit_test(test_watch_ends),
-        cmocka_unit_test(test_long_answer),
-        cmocka_unit_test(test_one_place),
+        TIMED(test_unimplemented),
+        TIMED(test_watch_ends),
+        TIMED(test_long_answer),
+        TIMED(test_one_place),
     };
     return cmocka_run_group_tests_name("health check", tests, NULL, NULL);
 }
