@@ -1,6 +1,6 @@
 /* A program whose loop is libev's:   libev TARGET NAME...
  *
- * As libuv.c: a timer greets a name every 20 ms with a unary call that has 200 ms, a stream
+ * As libuv.c: a timer greets a name every 20 ms with a unary call that has 1 s, a stream
  * welcomes all of them, and the program ends when all of it has ended. Here the stream sends
  * without waiting for answers: as fast as there is room. */
 #include <stdio.h>
@@ -60,7 +60,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *timer, int events)
     tern_status err;
     (void)events;
     req.name = name;
-    opts.timeout_ms = 200;
+    opts.timeout_ms = 1000;
     if (tern_stub_unary_start(a->ch, &hello_v1_greeter.methods[0], &opts, &req.base, on_greeting,
                               name, &err)) {
         fprintf(stderr, "libev: %s: %s\n", name, err.message);

@@ -1,6 +1,6 @@
 /* A program whose loop is libuv's:   libuv TARGET NAME...
  *
- * Every 20 ms a timer of the program's greets the next name with a unary call that has 200 ms,
+ * Every 20 ms a timer of the program's greets the next name with a unary call that has 1 s,
  * while a stream welcomes all of them one after the other. Nothing blocks, there is one thread.
  * The program ends when all of it has ended. */
 #include <stdio.h>
@@ -68,7 +68,7 @@ static void on_timer(uv_timer_t *timer)
     tern_call_options opts = TERN_CALL_OPTIONS_INIT;
     tern_status err;
     req.name = name;
-    opts.timeout_ms = 200;
+    opts.timeout_ms = 1000;
     if (tern_stub_unary_start(a->ch, &hello_v1_greeter.methods[0], &opts, &req.base, on_greeting,
                               name, &err)) {
         fprintf(stderr, "libuv: %s: %s\n", name, err.message);

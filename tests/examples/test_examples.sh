@@ -54,7 +54,7 @@ for _ in $(seq 200); do
 done
 read -r target <target
 
-# Godot does not come within his 200 ms: time alone must wake the loop.
+# Godot does not come within his second: time alone must wake the loop.
 sort >expected <<'END'
 Godot: DEADLINE_EXCEEDED
 Hello, Ada!
