@@ -131,7 +131,7 @@ static tern__lb_verdict take(tern__cluster *c, tern__lb_key key, tern__transport
             c->balancer.stirred = false;
             post(c); /* to connect what the pick asks for, though it may have found another */
         }
-        if (v == TERN__LB_FAIL && c->balancer.n == 0 && tern__resolver_pending(c->resolver))
+        if (v == TERN__LB_FAIL && c->balancer.n == 0 && c->resolver && !c->told)
             v = TERN__LB_QUEUE; /* nobody knows the servers yet */
         if (v != TERN__LB_PICKED)
             return (*ret = tern__bridge_take(c)) ? TERN__LB_PICKED : v;
@@ -453,6 +453,7 @@ static int update(tern__cluster *c, const tern__address_list *list, const tern__
             if (next->made[i])
                 gone[n_gone++] = next->endpoints[i];
     }
+    c->told |= rv == 0;
     tern__cluster_count_gone(c, gone, n_gone);
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
@@ -482,10 +483,14 @@ int tern__cluster_catch_up(tern__cluster *c)
         seen = found;
     }
     pthread_mutex_lock(&c->lock);
-    if (!seen && why.code != TERN_OK)
+    if (!seen && why.code != TERN_OK) {
         c->last_error = why;
+        c->told = true;
+        pthread_cond_broadcast(&c->changed);
+    }
     pthread_mutex_unlock(&c->lock);
     tern__resolved_unref(seen);
+    post(c);
     return rv;
 }
 
@@ -504,6 +509,7 @@ int tern__cluster_resolved(tern__cluster *c, const tern__resolved *found, const 
     pthread_mutex_lock(&c->lock);
     if (!found && c->balancer.n == 0)
         c->last_error = *why;
+    c->told = true;
     pthread_cond_broadcast(&c->changed);
     pthread_mutex_unlock(&c->lock);
     post(c);

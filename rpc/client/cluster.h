@@ -42,6 +42,7 @@ struct tern__cluster {
     tern_status last_error; /* why there is no connection */
     tern__resolver *resolver; /* a reference; NULL: the list does not come from a name */
     uint64_t n_connects, n_resumed; /* of endpoints that are gone */
+    bool told;                      /* what name resolution has found, or that it has failed */
     bool over;                      /* the channel is being freed: nothing is due any more */
     /* The policy is pick_first at present, calls get their connections from the channel's
      * subchannel. Changes with the lock; a call that reads it without is told to ask anew. */

@@ -325,16 +325,6 @@ int64_t tern__resolver_run(tern__resolver *r, int64_t now)
     return next;
 }
 
-bool tern__resolver_pending(tern__resolver *r)
-{
-    if (!r)
-        return false;
-    pthread_mutex_lock(&r->lock);
-    bool pending = !r->answered;
-    pthread_mutex_unlock(&r->lock);
-    return pending;
-}
-
 tern__resolved *tern__resolver_last(tern__resolver *r, tern_status *ret_why)
 {
     if (!r)

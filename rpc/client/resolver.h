@@ -96,8 +96,6 @@ void tern__resolver_close(tern__resolver *r);
 void tern__resolver_ask(tern__resolver *r);
 /* Begins what is due; returns when to call again (ns). NULL is fine. */
 int64_t tern__resolver_run(tern__resolver *r, int64_t now);
-/* There may be a list soon, since nothing was heard so far. NULL: there will be none. */
-bool tern__resolver_pending(tern__resolver *r);
 /* What was found last: a reference; NULL: nothing yet, and why if that is known (else *ret_why is
  * as it was). NULL is fine. */
 tern__resolved *tern__resolver_last(tern__resolver *r, tern_status *ret_why);

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include <tern/balancer.h>
+
 #include "base/time.h"
 #include "client/channel.h"
 #include "client/cluster.h"
@@ -324,6 +326,63 @@ static void test_errors(void **state)
     }
 }
 
+/* A call that comes while the first report is on its way: what is found is known, but has not
+ * arrived where calls look. A policy that is tried for the report's config holds it up there. */
+static struct {
+    unsigned tried;
+    pthread_t thread;
+    atomic_uint ended;
+    tern_code code;
+    tern_status st;
+} early;
+
+static void *call_early(void *arg)
+{
+    (void)arg;
+    tern_call_options opts = TERN_CALL_OPTIONS_INIT;
+    opts.timeout_ms = PATIENCE_MS;
+    early.code = probe_echo(ch, &opts, "hello", &early.st);
+    atomic_store(&early.ended, 1);
+    return NULL;
+}
+
+static tern_code try_policy(void *ctx, const char *settings, void **ret, tern_status *why)
+{
+    (void)settings;
+    *ret = ctx;
+    if (++early.tried == 1) /* by what checks the report, before it is told */
+        return TERN_OK;
+    assert_int_equal(pthread_create(&early.thread, NULL, call_early, NULL), 0);
+    for (int i = 0; i < 100 && !atomic_load(&early.ended); i++)
+        probe_sleep_ms(2);
+    return tern_status_set(why, TERN_INVALID_ARGUMENT, "not this one");
+}
+
+static tern_balancer_server *pick_nobody(void *self, tern_balancer *b,
+                                         const tern_balancer_call *call_made)
+{
+    (void)self;
+    (void)b;
+    (void)call_made;
+    return NULL;
+}
+
+static void test_call_beside_the_first(void **state)
+{
+    (void)state;
+    tern_balancer_policy p = TERN_BALANCER_POLICY_INIT;
+    p.name = "held_up";
+    p.create = try_policy;
+    p.pick = pick_nobody;
+    assert_int_equal(tern_balancer_register(&p, &st), TERN_OK);
+    open_channel("push:x", "round_robin");
+    report(1, "{\"loadBalancingConfig\":[{\"held_up\":{}}]}", &st);
+    assert_int_equal(early.tried, 2);
+    pthread_join(early.thread, NULL);
+    if (early.code != TERN_OK)
+        fail_msg("%s", early.st.message);
+}
+
 static void test_nobody_there(void **state)
 {
     static const char *const policies[] = { NULL, "round_robin" };
@@ -523,6 +582,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_weights, setup, teardown),
         cmocka_unit_test_setup_teardown(test_service_config, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_call_beside_the_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_reports, setup, teardown),
         cmocka_unit_test_setup_teardown(test_freed_while_it_looks, setup, teardown),
