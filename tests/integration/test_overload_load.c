@@ -1,6 +1,7 @@
 /* A server that gets several times what it can do. Its handlers share four slots of 10 ms, 400
  * calls a second; 200 clients have a call under way at any time, each with 400 ms of patience. What
- * is judged are shares of what the handlers did: how much of it somebody still wanted.
+ * is judged are shares of what the handlers did: how much of it somebody still wanted. All of it is
+ * in the time of a virtual clock, so the shares are the same on a machine that is busy itself.
  *
  * Also what surrounds it: health answers meanwhile, channelz tells of it, a refused client that
  * comes back after the pushback is served, and afterwards everything is as before. */
@@ -13,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include <tern/testing.h>
+
 #include "grpc/channelz/v1/channelz.tern.h"
 #include "grpc/health/v1/health.tern.h"
 #include "support/probe.h"
@@ -21,6 +24,8 @@
 #define WORK_MS 10
 #define CLIENTS 200
 #define DEADLINE_MS 400
+/* After a refusal, and between two questions for the health; does not meet with WORK_MS. */
+#define AGAIN_MS 7
 #define PATIENCE_MS 60000
 /* Handlers that run before the load ends. */
 #define WANTED 800
@@ -29,10 +34,16 @@ static tern_server *srv;
 static tern_health *health;
 static tern_channel *ch;
 static tern_loop *loop;
+static tern_testing_clock *clk;
 static char target[64];
 static tern_status st;
 static sem_t slots;
 static atomic_uint ran;
+
+static int64_t now_ms(void)
+{
+    return tern_testing_clock_elapsed_ms(clk);
+}
 
 static const tern_method work_method = { .path = "/t.Load/Work", .idempotency = TERN_IDEMPOTENT };
 
@@ -44,7 +55,7 @@ static tern_code work(void *self, tern_server_call *call)
     tern_will_block();
     while (sem_wait(&slots))
         ;
-    probe_sleep_ms(WORK_MS);
+    tern_testing_clock_sleep(clk, WORK_MS);
     sem_post(&slots);
     return TERN_OK;
 }
@@ -53,6 +64,8 @@ static void start(tern_server_options o)
 {
     tern_channel_options co = TERN_CHANNEL_OPTIONS_INIT;
     uint16_t port;
+    assert_int_equal(tern_testing_clock_new(&clk, &st), TERN_OK);
+    assert_int_equal(tern_testing_clock_run(clk, true, &st), TERN_OK);
     o.loops = 2;
     o.handler_threads_max = CLIENTS + 16;
     o.concurrent_streams_max = 2 * CLIENTS;
@@ -81,6 +94,7 @@ static void stop(void)
     tern_server_free(srv);
     tern_health_free(health);
     sem_destroy(&slots);
+    tern_testing_clock_free(clk);
 }
 
 /* --- clients ---------------------------------------------------------------------------------- */
@@ -106,11 +120,11 @@ static void load(unsigned wanted)
     tern_call_options opts = TERN_CALL_OPTIONS_INIT;
     opts.timeout_ms = DEADLINE_MS;
     opts.retry = TERN_RETRY_NEVER;
-    int64_t until = probe_now_ms() + PATIENCE_MS, again = 0;
+    int64_t until = now_ms() + PATIENCE_MS, again = 0;
     n_idle = CLIENTS;
     n_good = n_late = n_refused = n_other = 0;
     while (atomic_load(&ran) < wanted || n_idle < CLIENTS) {
-        if (probe_now_ms() >= until) {
+        if (now_ms() >= until) {
             tern_server_stats stats;
             tern_server_stats_get(srv, &stats);
             fail_msg("%u handlers, limit %u, %u run, %u wait, %u idle: %u good, %u late, "
@@ -118,14 +132,14 @@ static void load(unsigned wanted)
                      atomic_load(&ran), stats.handlers_limit, stats.handlers_running,
                      stats.queue_calls, n_idle, n_good, n_late, n_refused);
         }
-        /* Those who were refused come back at once, more or less. */
-        for (; atomic_load(&ran) < wanted && n_idle && probe_now_ms() >= again; n_idle--)
+        /* Those who were refused come back soon. */
+        for (; atomic_load(&ran) < wanted && n_idle && now_ms() >= again; n_idle--)
             assert_int_equal(tern_call_unary_start(ch, &work_method, &opts, "", 0, on_done, NULL,
                                                    &st),
                              TERN_OK);
-        if (probe_now_ms() >= again)
-            again = probe_now_ms() + 5;
-        tern_loop_wait(loop, 5);
+        if (now_ms() >= again)
+            again = now_ms() + AGAIN_MS;
+        tern_loop_wait(loop, AGAIN_MS);
     }
     print_message("          %u handlers: %u good, %u late, %u refused\n", atomic_load(&ran),
                   n_good, n_late, n_refused);
@@ -157,7 +171,7 @@ static void *ask_for_health(void *arg)
         if (res)
             grpc__health__v1__health_check_response__free_unpacked(res, NULL);
         ++*n;
-        probe_sleep_ms(5);
+        tern_testing_clock_sleep(clk, AGAIN_MS);
     }
     tern_channel_free(own);
     return (void *)bad;
@@ -268,17 +282,17 @@ static void pushback_is_heeded(void **state)
         assert_int_equal(sem_wait(&slots), 0);
     assert_int_equal(tern_call_unary_start(ch, &work_method, &opts, "", 0, on_done, NULL, &st),
                      TERN_OK);
-    int64_t until = probe_now_ms() + PATIENCE_MS;
-    while (!atomic_load(&ran) && probe_now_ms() < until)
+    int64_t until = now_ms() + PATIENCE_MS;
+    while (!atomic_load(&ran) && now_ms() < until)
         tern_loop_wait(loop, 1);
     assert_int_equal(tern_call_unary_start(ch, &work_method, &opts, "", 0, on_done, NULL, &st),
                      TERN_OK);
     do {
         tern_loop_wait(loop, 1);
         tern_server_stats_get(srv, &stats);
-    } while (!stats.refused_server && probe_now_ms() < until);
+    } while (!stats.refused_server && now_ms() < until);
     sem_post(&slots);
-    while (n_idle < 2 && probe_now_ms() < until)
+    while (n_idle < 2 && now_ms() < until)
         tern_loop_wait(loop, 1);
     assert_int_equal(n_good, 2);
     tern_channel_stats_get(ch, &cs);
