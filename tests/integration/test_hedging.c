@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include <tern/testing.h>
+
 #include <tern/limits.h>
 
 #include "support/probe.h"
@@ -35,6 +37,7 @@
 
 static script peer;
 static tern_channel *channel;
+static tern_testing_clock *clk; /* runs by itself between begin() and end() */
 static tern_channel_stats stats;
 static tern_status st;
 static bool with_callback;
@@ -44,7 +47,9 @@ static const tern_method method = { .path = "/t.T/Unsafe" };
 static void begin_with(const char *json, const script_step *steps, size_t n,
                        tern_channel_options *opts)
 {
-    script_start(&peer, steps, n, false);
+    assert_int_equal(tern_testing_clock_new(&clk, &st), TERN_OK);
+    assert_int_equal(tern_testing_clock_run(clk, true, &st), TERN_OK);
+    script_start_local(&peer, steps, n);
     opts->service_config = json;
     opts->reconnect_backoff_ms = 5;
     opts->reconnect_backoff_ms_max = 20;
@@ -62,6 +67,7 @@ static void end(void)
 {
     tern_channel_free(channel);
     script_stop(&peer);
+    tern_testing_clock_free(clk);
 }
 
 /* --- calls ------------------------------------------------------------------------------------ */
@@ -172,9 +178,9 @@ static void second_is_good(void)
 {
     static const script_step steps[] = { SILENCE, ANSWER_OK };
     begin(POLICY("2", "0.02", "14") "}", steps, 2);
-    int64_t began = probe_now_ms();
+    int64_t began = tern_testing_clock_elapsed_ms(clk);
     assert_int_equal(call(), TERN_OK);
-    assert_true(probe_now_ms() - began >= 19);
+    assert_true(tern_testing_clock_elapsed_ms(clk) - began >= 19);
     WIRE(-1, 1);
     cancelled(1);
     assert_int_equal(stats.hedges, 1);
@@ -188,9 +194,9 @@ static void failures(void)
     /* A non-fatal one makes the next attempt due at once. */
     static const script_step steps[] = { STATUS("14"), STATUS("14"), ANSWER_OK };
     begin(LATE, steps, 3);
-    int64_t began = probe_now_ms();
+    int64_t began = tern_testing_clock_elapsed_ms(clk);
     assert_int_equal(call(), TERN_OK);
-    assert_true(probe_now_ms() - began < 5000);
+    assert_true(tern_testing_clock_elapsed_ms(clk) - began < 5000);
     WIRE(-1, 1, 2);
     end();
     /* The last one is the call's. */
@@ -225,9 +231,9 @@ static void pushback(void)
 {
     static const script_step later[] = { PUSHBACK("14", "120"), ANSWER_OK };
     begin(LATE, later, 2);
-    int64_t began = probe_now_ms();
+    int64_t began = tern_testing_clock_elapsed_ms(clk);
     assert_int_equal(call(), TERN_OK);
-    assert_true(probe_now_ms() - began >= 119);
+    assert_true(tern_testing_clock_elapsed_ms(clk) - began >= 119);
     WIRE(-1, 1);
     end();
     static const script_step never[] = { PUSHBACK("14", "-1"), ANSWER_OK };

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -63,9 +64,9 @@ static tern_code work(void *self, tern_server_call *call)
 static void start(tern_server_options o)
 {
     tern_channel_options co = TERN_CHANNEL_OPTIONS_INIT;
-    uint16_t port;
     assert_int_equal(tern_testing_clock_new(&clk, &st), TERN_OK);
     assert_int_equal(tern_testing_clock_run(clk, true, &st), TERN_OK);
+    snprintf(target, sizeof target, "unix-abstract:tern-load-%ld", (long)getpid());
     o.loops = 2;
     o.handler_threads_max = CLIENTS + 16;
     o.concurrent_streams_max = 2 * CLIENTS;
@@ -75,9 +76,8 @@ static void start(tern_server_options o)
     assert_int_equal(tern_server_add_raw(srv, &work_method, work, NULL, &st), TERN_OK);
     assert_int_equal(tern_health_new(srv, &health, &st), TERN_OK);
     assert_int_equal(tern_server_add_channelz(srv, &st), TERN_OK);
-    assert_int_equal(tern_server_listen(srv, "ipv4:127.0.0.1:0", &port, &st), TERN_OK);
+    assert_int_equal(tern_server_listen(srv, target, NULL, &st), TERN_OK);
     assert_int_equal(tern_server_start(srv, &st), TERN_OK);
-    snprintf(target, sizeof target, "ipv4:127.0.0.1:%u", port);
     assert_int_equal(tern_loop_new(&loop, &st), TERN_OK);
     co.loop = loop;
     co.breaker.disabled = true;

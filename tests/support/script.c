@@ -1,7 +1,6 @@
 /* See script.h. */
 #include "support/script.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "support/rawh2.h"
 #include "wire/timeout.h"
 
 #define TICK_MS 10
@@ -237,22 +237,26 @@ static void *run(void *arg)
     return NULL;
 }
 
-void script_start(script *s, const script_step *steps, size_t n_steps, bool silent)
+static void begin(script *s, const script_step *steps, size_t n_steps, bool silent)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET };
-    socklen_t len = sizeof a;
     memset(s, 0, sizeof *s);
     s->steps = steps;
     s->n_steps = n_steps;
     s->silent = silent;
-    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    s->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(s->listen_fd >= 0);
-    assert_int_equal(bind(s->listen_fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(listen(s->listen_fd, 16), 0);
-    assert_int_equal(getsockname(s->listen_fd, (struct sockaddr *)&a, &len), 0);
-    s->port = ntohs(a.sin_port);
+}
+
+void script_start(script *s, const script_step *steps, size_t n_steps, bool silent)
+{
+    begin(s, steps, n_steps, silent);
+    s->listen_fd = raw_listen(&s->port);
     snprintf(s->target, sizeof s->target, "ipv4:127.0.0.1:%u", s->port);
+    assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
+}
+
+void script_start_local(script *s, const script_step *steps, size_t n_steps)
+{
+    begin(s, steps, n_steps, false);
+    s->listen_fd = raw_listen_local(s->target);
     assert_int_equal(pthread_create(&s->thread, NULL, run, s), 0);
 }
 

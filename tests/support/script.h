@@ -64,6 +64,8 @@ typedef struct script {
 
 /* Starts; `silent`: accepts connections and never says a word. */
 void script_start(script *s, const script_step *steps, size_t n_steps, bool silent);
+/* The same on a Unix socket, where what is sent is there at once: for the virtual clock. */
+void script_start_local(script *s, const script_step *steps, size_t n_steps);
 void script_stop(script *s);
 
 #endif
