@@ -474,7 +474,7 @@ static void two_servers(void)
     opts.load_balancing = "round_robin";
     opts.service_config = POLICY("5", "0.05", "14") "}"; /* the first may wait for one server */
     channel = probe_channel_with(target, &opts);
-    int64_t until = probe_now_ms() + 10000;
+    int64_t until = probe_now_ms() + 60000;
     while (atomic_load(&peer.requests) < 5) { /* both are connected by then */
         assert_int_equal(call(), TERN_OK);
         assert_true(probe_now_ms() < until);
