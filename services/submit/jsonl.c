@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/time.h"
+
 __attribute__((format(printf, 2, 3))) static int bad(char *reterr, const char *fmt, ...)
 {
     va_list ap;
@@ -111,7 +113,7 @@ static int take_package(json_t *o, drone_row *row, char *reterr)
 
 static int take_time(const json_t *v, drone_row *row, char *reterr)
 {
-    if (!json_is_string(v) || drone_row_parse_time(json_string_value(v), &row->requested_at_ms) < 0)
+    if (!json_is_string(v) || drone_time_read(json_string_value(v), &row->requested_at_ms) < 0)
         return bad(reterr, "requested_at: must be a time like \"2019-03-01T00:03:29\"");
     return 0;
 }

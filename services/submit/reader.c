@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "common/time.h"
 #include "submit/csv.h"
 
 /* Columns of a CSV file that mean something. */
@@ -188,7 +189,7 @@ static int row_from_csv(const drone_reader *r, drone_row *row, char *reterr)
                  r->csv.n_fields, r->n_fields);
         return -EBADMSG;
     }
-    if (drone_row_parse_time(field(r, COL_REQUESTED_AT), &row->requested_at_ms) < 0) {
+    if (drone_time_read(field(r, COL_REQUESTED_AT), &row->requested_at_ms) < 0) {
         snprintf(reterr, DRONE_ROW_ERROR_SIZE,
                  "requested_at: \"%.40s\" is not a time like 2019-03-01T00:03:29",
                  field(r, COL_REQUESTED_AT));

@@ -10,8 +10,6 @@
 #define PARCEL_WEIGHT_G 800
 #define WEIGHT_G_MAX 1000000
 #define DEADLINE_AFTER_MS (2ll * 3600 * 1000)
-#define YEAR_MIN 1970
-#define YEAR_MAX 9999
 
 enum { SIZE_SMALL = 1, SIZE_MEDIUM = 2, SIZE_LARGE = 3, CONFIRMATION_NONE = 4 };
 
@@ -22,80 +20,6 @@ void drone_row_init(drone_row *row)
     row->confirmation = CONFIRMATION_NONE;
     row->size = SIZE_SMALL;
     row->weight_g = 500;
-}
-
-/* Takes exactly `n` digits. */
-static bool digits(const char **s, int n, int *ret)
-{
-    int v = 0;
-    for (int i = 0; i < n; i++) {
-        char c = (*s)[i];
-        if (c < '0' || c > '9')
-            return false;
-        v = v * 10 + (c - '0');
-    }
-    *s += n;
-    *ret = v;
-    return true;
-}
-
-static bool literal(const char **s, char c)
-{
-    if (**s != c)
-        return false;
-    (*s)++;
-    return true;
-}
-
-static bool is_leap(int y)
-{
-    return (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-}
-
-static int days_in_month(int y, int m)
-{
-    static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    return m == 2 && is_leap(y) ? 29 : days[m - 1];
-}
-
-/* Days from 1970-01-01 to a date of the Gregorian calendar, counting leap days up to the year
- * before. */
-static int64_t days_from_epoch(int y, int m, int d)
-{
-    int64_t p = y - 1;
-    int64_t days = 365 * (p - 1969) + (p / 4 - 1969 / 4) - (p / 100 - 1969 / 100) +
-                   (p / 400 - 1969 / 400);
-    for (int i = 1; i < m; i++)
-        days += days_in_month(y, i);
-    return days + d - 1;
-}
-
-int drone_row_parse_time(const char *s, int64_t *ret_ms)
-{
-    int y, mo, d, h, mi, sec;
-    int ms = 0;
-
-    if (!digits(&s, 4, &y) || !literal(&s, '-') || !digits(&s, 2, &mo) || !literal(&s, '-') ||
-        !digits(&s, 2, &d))
-        return -EINVAL;
-    if (!literal(&s, 'T') && !literal(&s, ' '))
-        return -EINVAL;
-    if (!digits(&s, 2, &h) || !literal(&s, ':') || !digits(&s, 2, &mi) || !literal(&s, ':') ||
-        !digits(&s, 2, &sec))
-        return -EINVAL;
-    if (literal(&s, '.')) {
-        int scale = 100;
-        if (*s < '0' || *s > '9')
-            return -EINVAL;
-        for (; *s >= '0' && *s <= '9'; s++, scale /= 10)
-            ms += (*s - '0') * scale;
-    }
-    literal(&s, 'Z');
-    if (*s != '\0' || y < YEAR_MIN || y > YEAR_MAX || mo < 1 || mo > 12 || d < 1 ||
-        d > days_in_month(y, mo) || h > 23 || mi > 59 || sec > 59)
-        return -EINVAL;
-    *ret_ms = (((days_from_epoch(y, mo, d) * 24 + h) * 60 + mi) * 60 + sec) * 1000 + ms;
-    return 0;
 }
 
 static int out_of_range(char *reterr, const char *field, double v, double lo, double hi)

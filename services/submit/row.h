@@ -36,10 +36,6 @@ typedef struct drone_row {
 /* Sets what a file need not say: confirmation none, small package of 500 g, deadline in 2 hours. */
 void drone_row_init(drone_row *row);
 
-/* Reads "2019-02-28T23:29:03" (a space for the T, fractions of a second and a final Z are fine) as
- * milliseconds since 1970-01-01. Returns 0, or -EINVAL when it is no such time. */
-int drone_row_parse_time(const char *s, int64_t *ret_ms);
-
 /* Checks the ranges that the services check as well, so that a bad line is named before anything is
  * sent. Returns 0, or -EBADMSG with the reason, which begins with the field's name. */
 int drone_row_check(const drone_row *row, char reterr[DRONE_ROW_ERROR_SIZE]);

@@ -45,36 +45,6 @@ static void expect_bad(drone_reader *r, unsigned long line, const char *reason)
         fail_msg("line %lu: \"%s\" does not contain \"%s\"", line, why, reason);
 }
 
-static void test_times(void **state)
-{
-    static const char *const bad[] = { "",
-                                       "2019-03-01",
-                                       "2019-02-29T00:00:00",
-                                       "2019-13-01T00:00:00",
-                                       "2019-00-01T00:00:00",
-                                       "2019-01-00T00:00:00",
-                                       "2019-01-01T24:00:00",
-                                       "2019-01-01T00:60:00",
-                                       "2019-01-01T00:00:60",
-                                       "2019-01-01T00:00:00+01:00",
-                                       "2019-01-01T00:00:00.",
-                                       "19-01-01T00:00:00",
-                                       "1969-12-31T23:59:59",
-                                       "2019-01-01t00:00:00" };
-    int64_t ms;
-    (void)state;
-    assert_int_equal(drone_row_parse_time("1970-01-01T00:00:00", &ms), 0);
-    assert_int_equal(ms, 0);
-    assert_int_equal(drone_row_parse_time("2019-02-28T23:29:03", &ms), 0);
-    assert_int_equal(ms, 1551396543000);
-    assert_int_equal(drone_row_parse_time("2000-02-29 12:00:00.25Z", &ms), 0);
-    assert_int_equal(ms, 951825600250);
-    assert_int_equal(drone_row_parse_time("2100-03-01T00:00:00", &ms), 0);
-    assert_int_equal(ms, 4107542400000);
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(drone_row_parse_time(bad[i], &ms), -EINVAL);
-}
-
 #define HEADER                                                                                 \
     "requested_at,pickup_zone,pickup_latitude,pickup_longitude,dropoff_zone,dropoff_latitude," \
     "dropoff_longitude,units,distance_miles\n"
@@ -199,7 +169,6 @@ static void test_files_that_do_not_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_times),
         cmocka_unit_test(test_csv),
         cmocka_unit_test(test_jsonl),
         cmocka_unit_test(test_files_that_do_not_open),
