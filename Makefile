@@ -84,7 +84,9 @@ TESTING_BELOW := $(call obj,$(foreach l,base wire observe policy h2,$(wildcard r
 CODEGEN_OBJ := $(call obj,$(CODEGEN_SRC) $(BOOT))
 TERN_OBJ := $(call obj,$(TERN_SRC))
 BENCH_OBJ := $(call obj,$(BENCH_SRC))
-DRONE_OBJ := $(call obj,$(DRONE_SRC) $(GEN_DRONE))
+# openapi.json as a text of the program.
+OPENAPI := $(B)/gen/drone/openapi.c
+DRONE_OBJ := $(call obj,$(DRONE_SRC) $(GEN_DRONE) $(OPENAPI))
 
 PLUGIN := $(B)/bin/protoc-gen-tern
 LIBTERN := $(B)/lib/libtern.a
@@ -116,6 +118,11 @@ $(B)/gen/.stamp: $(PROTOS) $(PLUGIN)
 	    --tern_out=$(B)/gen $(PROTOS) $(WELL_KNOWN)
 	@touch $@
 $(GEN_SRC): $(B)/gen/.stamp ;
+
+$(OPENAPI): services/ingestion/openapi.json
+	@mkdir -p $(@D)
+	$(Q){ echo 'extern const char drone_openapi_json[];'; echo 'const char drone_openapi_json[] = {'; \
+	    od -An -v -tx1 $< | sed 's/ \(..\)/0x\1,/g'; echo '0 };'; } > $@
 
 # --- compile and link ------------------------------------------------------------------------------
 
@@ -170,7 +177,7 @@ $(B)/bin/tern-bench: $(BENCH_OBJ) $(call obj,$(GEN_TESTING)) $(LIBTERN)
 $(B)/bin/dronedelivery: $(DRONE_OBJ) $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -lsqlite3 -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -lmicrohttpd -lsqlite3 -lm
 
 # --- the rest --------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ static const subcommand subcommands[] = {
     { "delivery", "the Delivery service: deliveries and their stages", drone_cmd_delivery },
     { "scheduler", "takes each delivery through the five services", drone_cmd_scheduler },
     { "supervisor", "undoes what failed half-way", drone_cmd_supervisor },
+    { "ingestion", "the public REST door", drone_cmd_ingestion },
     { "messages", "queues of work and topics of events", drone_cmd_messages },
 };
 

@@ -10,6 +10,7 @@ int drone_cmd_transport(int argc, char **argv);
 int drone_cmd_delivery(int argc, char **argv);
 int drone_cmd_scheduler(int argc, char **argv);
 int drone_cmd_supervisor(int argc, char **argv);
+int drone_cmd_ingestion(int argc, char **argv);
 int drone_cmd_messages(int argc, char **argv);
 int drone_cmd_up(int argc, char **argv);
 int drone_cmd_submit(int argc, char **argv);

@@ -32,6 +32,8 @@
 
 typedef struct drone_scheduler drone_scheduler;
 typedef struct drone_job drone_job;
+typedef struct drone_intake drone_intake;
+struct drone_result;
 
 /* A call that is answered when its delivery has ended. Lives in the call's memory. */
 typedef struct drone_waiter {
@@ -82,6 +84,8 @@ struct drone_scheduler {
     drone_backends backends;
     drone_tasks *tasks;
     drone_outbox *outbox;
+    drone_intake *intake;   /* NULL: none */
+    const char *bus;        /* address; NULL: requests come by calls only */
     const char *supervisor; /* address; NULL: unix:DIR/supervisor.sock */
     int64_t n_threads;
     int64_t patience_ms;
@@ -115,6 +119,10 @@ tern_code drone_scheduler_resume(drone_scheduler *s, tern_status *reterr);
 tern_code drone_scheduler_load_counts(drone_scheduler *s, tern_status *reterr);
 
 /* --- after a commit: writing thread ----------------------------------------------------------- */
+
+/* Does what the result of a request says: counts, starts or stops a workflow, sends a compensation
+ * message. False when nothing was done yet, because drone_scheduler_check_stage() comes first. */
+bool drone_scheduler_follow(drone_scheduler *s, struct drone_result *r);
 
 /* Accounts for a row that changed from `before` (state 0: it is new) to `after`. */
 void drone_scheduler_count(drone_scheduler *s, const drone_record *before,
@@ -151,6 +159,11 @@ int64_t drone_scheduler_in_progress(drone_scheduler *s);
 /* Fills a response with a row. False when out of memory. */
 bool drone_status_fill(tern_server_call *call, const drone_record *rec,
                        Drone__Scheduler__V1__DeliveryStatus *ret);
+
+/* Asks the Delivery service whether a delivery can still be cancelled: blocks. FAILED_PRECONDITION:
+ * its package has been picked up; UNAVAILABLE: nobody knows, or `stopping`. */
+tern_code drone_scheduler_check_stage(drone_scheduler *s, const char *delivery_id, bool stopping,
+                                      tern_status *reterr);
 
 /* --- steps ------------------------------------------------------------------------------------ */
 

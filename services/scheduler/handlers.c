@@ -3,12 +3,9 @@
  * made on a task thread. */
 #include "scheduler/handlers.h"
 
-#include <stdio.h>
-
 #include "common/names.h"
 #include "scheduler/engine.h"
 #include "scheduler/requests.h"
-#include <drone/delivery/v1/delivery.tern.h>
 
 /* A request on its way. Lives in its call's memory. */
 typedef struct request_op {
@@ -30,22 +27,6 @@ static void finish(request_op *r, tern_code code)
     tern_server_call_finish(r->waiter.call, code);
 }
 
-/* The workflow that the commit has begun. */
-static void start_job(request_op *r)
-{
-    drone_scheduler *s = r->scheduler;
-    drone_job *job =
-        drone_job_new(s, &r->result.after, &r->result.request, &r->result.former, false);
-
-    if (job)
-        drone_job_start(job);
-    else
-        fprintf(stderr,
-                "scheduler: out of memory: delivery %s is stored and will be taken up at the next "
-                "start\n",
-                r->result.after.delivery_id);
-}
-
 static void look_at_stage(drone_task *task, bool stopping);
 
 static void request_done(drone_store_op *op, tern_code code)
@@ -58,24 +39,7 @@ static void request_done(drone_store_op *op, tern_code code)
         finish(r, code);
         return;
     }
-    drone_scheduler_count(s, &r->result.before, &after);
-    switch (r->result.follow) {
-    case DRONE_FOLLOW_ANSWER:
-        break;
-    case DRONE_FOLLOW_START:
-        start_job(r);
-        break;
-    case DRONE_FOLLOW_CANCEL_JOB:
-        drone_scheduler_cancel_job(s, after.delivery_id);
-        break;
-    case DRONE_FOLLOW_COMPENSATE: {
-        char message_id[DRONE_KEY_SIZE];
-        drone_change_key(after.delivery_id, after.revision, false, message_id);
-        drone_outbox_push(s->outbox, message_id, r->result.message);
-        r->result.message.data = NULL;
-        break;
-    }
-    case DRONE_FOLLOW_CHECK_STAGE:
+    if (!drone_scheduler_follow(s, &r->result)) {
         r->task.run = look_at_stage;
         drone_tasks_push(s->tasks, &r->task, 0);
         return;
@@ -220,34 +184,11 @@ static void look_at_stage(drone_task *task, bool stopping)
 {
     request_op *r = (request_op *)((char *)task - offsetof(request_op, task));
     const Drone__Scheduler__V1__CancelDeliveryRequest *req = r->request;
-    const drone_backends *b = &r->scheduler->backends;
-    Drone__Delivery__V1__GetDeliveryRequest get = DRONE__DELIVERY__V1__GET_DELIVERY_REQUEST__INIT;
-    tern_call_options options = drone_backends_call(b);
-    Drone__Delivery__V1__Delivery *delivery = NULL;
     tern_status status;
-    tern_code code = TERN_UNAVAILABLE;
+    tern_code code = drone_scheduler_check_stage(r->scheduler, req->delivery_id, stopping, &status);
 
-    get.delivery_id = req->delivery_id;
-    snprintf(status.message, sizeof(status.message), "the scheduler is stopping");
-    if (!stopping)
-        code = drone_delivery_v1_delivery_service_get_delivery(b->channels[DRONE_BACKEND_DELIVERY],
-                                                               &options, &get, &delivery, &status);
     if (code != TERN_OK) {
-        finish(r, tern_server_call_fail(r->waiter.call, TERN_UNAVAILABLE,
-                                        "whether it can still be cancelled is not known: %s: %s; "
-                                        "nothing was done, try again",
-                                        tern_code_name(code), status.message));
-        return;
-    }
-    int stage = (int)delivery->stage;
-    drone__delivery__v1__delivery__free_unpacked(delivery, NULL);
-    if (stage == DRONE__DELIVERY__V1__STAGE__STAGE_HEADED_TO_DROPOFF ||
-        stage == DRONE__DELIVERY__V1__STAGE__STAGE_COMPLETED) {
-        finish(r,
-               tern_server_call_fail(r->waiter.call, TERN_FAILED_PRECONDITION,
-                                     "delivery %s cannot be cancelled: its package has been picked "
-                                     "up",
-                                     req->delivery_id));
+        finish(r, tern_server_call_fail(r->waiter.call, code, "%s", status.message));
         return;
     }
     r->stage_checked = true;

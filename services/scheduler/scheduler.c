@@ -5,6 +5,7 @@
 #include "common/commands.h"
 #include "scheduler/engine.h"
 #include "scheduler/handlers.h"
+#include "scheduler/intake.h"
 #include "scheduler/schema.h"
 
 #define THREADS 48
@@ -63,7 +64,10 @@ static tern_code start(drone_service *svc, tern_status *reterr)
         code = drone_outbox_start(s->outbox, reterr);
     if (code == TERN_OK)
         drone_scheduler_start_sweep(s);
-    return code == TERN_OK ? drone_scheduler_resume(s, reterr) : code;
+    if (code == TERN_OK)
+        code = drone_scheduler_resume(s, reterr);
+    /* The last: what was accepted before has its place first. */
+    return code == TERN_OK && s->bus ? drone_intake_new(s, s->bus, &s->intake, reterr) : code;
 }
 
 /* Workflows under way are given up where they are: their rows say so, and the next start
@@ -71,6 +75,7 @@ static tern_code start(drone_service *svc, tern_status *reterr)
 static void stop(drone_service *svc)
 {
     drone_scheduler *s = svc->state;
+    drone_intake_stop(s->intake);
     drone_outbox_stop(s->outbox);
     if (!s->tasks)
         return;
@@ -78,16 +83,21 @@ static void stop(drone_service *svc)
     drone_backends_cancel(&s->backends);
     drone_tasks_stop(s->tasks);
     drone_scheduler_release_waiters(s);
+    drone_intake_free(s->intake);
+    s->intake = NULL;
 }
 
 int drone_cmd_scheduler(int argc, char **argv)
 {
     drone_scheduler *s = &scheduler;
-    drone_option options[DRONE_BACKENDS_N_OPTIONS + 4];
+    drone_option options[DRONE_BACKENDS_N_OPTIONS + 5];
     drone_backends_options(&s->backends, options);
     const drone_option own[] = {
         { "--supervisor", "ADDR", "address of the Supervisor; default unix:DIR/supervisor.sock",
           DRONE_OPTION_STRING, &s->supervisor, 0, 0 },
+        { "--bus", "ADDR",
+          "bus whose queue \"requests\" is taken up, \"tern:unix:DIR/messages.sock\"; default none",
+          DRONE_OPTION_STRING, &s->bus, 0, 0 },
         { "--threads", "N", "workflows that make calls at the same time; default 48",
           DRONE_OPTION_INT, &s->n_threads, 1, DRONE_TASK_THREADS_MAX },
         { "--patience-ms", "MS",

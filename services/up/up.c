@@ -1,6 +1,6 @@
 /* `dronedelivery up`: the whole system on this machine. Every part is a process of its own,
  * with its store and its socket in one folder; the keeper starts it again when it dies. The
- * Scheduler is started last and ended first, so that it finds its services.
+ * Scheduler and Ingestion are started last and ended first, so that they find their services.
  *
  * A part says by itself that it is ready; from then on it is asked from time to time whether it is
  * well, with grpc.health.v1 over its own socket, and killed when it has been deaf for long. */
@@ -40,6 +40,7 @@
 typedef struct up_options {
     const char *dir;
     const char *listen; /* of the Scheduler */
+    const char *http;   /* of the REST door; NULL: none is opened */
     const char *faults; /* "NAME:OPTION=VALUE,…" */
     int64_t accounts;
     int64_t suspend_every;
@@ -49,13 +50,15 @@ typedef struct up_options {
 /* Texts that the parts' argv borrow. */
 typedef struct up_texts {
     char self[DRONE_PATH_MAX];
+    char bus[DRONE_PATH_MAX];
     char accounts[24], suspend_every[24], drones[24];
     char *faults; /* a copy, cut into pieces */
 } up_texts;
 
 /* In the order of ending; started in the reverse one. */
-static const char *const part_names[] = { "scheduler", "supervisor", "delivery", "drone",
-                                          "transport", "package",    "account" };
+static const char *const part_names[] = { "ingestion", "scheduler", "supervisor",
+                                          "messages",  "delivery",  "drone",
+                                          "transport", "package",   "account" };
 #define N_PARTS (sizeof(part_names) / sizeof(part_names[0]))
 
 static void say(const char *text, void *ctx)
@@ -121,7 +124,10 @@ static int fill_parts(drone_keeper *k, const up_options *o, up_texts *t)
     snprintf(t->accounts, sizeof(t->accounts), "%lld", (long long)o->accounts);
     snprintf(t->suspend_every, sizeof(t->suspend_every), "%lld", (long long)o->suspend_every);
     snprintf(t->drones, sizeof(t->drones), "%lld", (long long)o->drones);
+    snprintf(t->bus, sizeof(t->bus), "tern:unix:%s/messages.sock", o->dir);
     for (size_t i = 0; i < N_PARTS; i++) {
+        if (!o->http && strcmp(part_names[i], "ingestion") == 0)
+            continue;
         drone_part *p = drone_keeper_add(k, part_names[i]);
         add_option(p, t->self, part_names[i]);
         add_option(p, "--dir", o->dir);
@@ -131,6 +137,11 @@ static int fill_parts(drone_keeper *k, const up_options *o, up_texts *t)
         add_option(part_named(k, "scheduler"), "--listen", o->listen);
     if (o->listen)
         add_option(part_named(k, "supervisor"), "--scheduler", o->listen);
+    add_option(part_named(k, "scheduler"), "--bus", t->bus);
+    if (o->http)
+        add_option(part_named(k, "ingestion"), "--http", o->http);
+    if (o->http && o->listen)
+        add_option(part_named(k, "ingestion"), "--scheduler", o->listen);
     add_option(part_named(k, "account"), "--accounts", t->accounts);
     if (o->suspend_every > 0)
         add_option(part_named(k, "account"), "--suspend-every", t->suspend_every);
@@ -327,6 +338,9 @@ int drone_cmd_up(int argc, char **argv)
           DRONE_OPTION_STRING, &o.dir, 0, 0 },
         { "--listen", "ADDR", "address of the Scheduler; default unix:DIR/scheduler.sock",
           DRONE_OPTION_STRING, &o.listen, 0, 0 },
+        { "--http", "ADDR:PORT",
+          "address of the REST door, \"127.0.0.1:8080\"; default none is opened",
+          DRONE_OPTION_STRING, &o.http, 0, 0 },
         { "--accounts", "N", "accounts account-1..account-N made at the first start; default 200",
           DRONE_OPTION_INT, &o.accounts, 0, 1e6 },
         { "--suspend-every", "K", "every K-th of them suspended, 0 none; default 20",
@@ -342,6 +356,7 @@ int drone_cmd_up(int argc, char **argv)
         .operands = "",
         .summary = "Runs all of Drone Delivery on this machine, until SIGTERM or ^C.",
         .examples = "  dronedelivery up --dir /var/lib/drone\n"
+                    "  dronedelivery up --dir /tmp/d --http 127.0.0.1:8080\n"
                     "  dronedelivery up --dir /tmp/d --listen 127.0.0.1:7100\n",
         .options = options,
         .n_options = sizeof(options) / sizeof(options[0]),

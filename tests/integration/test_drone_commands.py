@@ -16,8 +16,8 @@ import time
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PROGRAM = os.path.join(os.environ.get("B", os.path.join(ROOT, "build")), "bin", "dronedelivery")
-SERVICES = ["account", "package", "drone", "transport", "delivery", "scheduler", "supervisor"]
-COMMANDS = SERVICES + ["up", "submit", "status", "check"]
+SERVICES = ["account", "package", "drone", "transport", "delivery", "scheduler", "supervisor", "messages"]
+COMMANDS = SERVICES + ["ingestion", "up", "submit", "status", "check"]
 # What a command needs beside --dir to get as far as the folder.
 OPERANDS = {"submit": ["--generate", "1"], "status": ["d-1"]}
 PATIENCE_S = 40  # generous: sanitizers on a busy machine
