@@ -221,16 +221,19 @@ void tls_log_clear(void)
     pthread_mutex_unlock(&logged.lock);
 }
 
+bool tls_log_has_now(const char *words)
+{
+    pthread_mutex_lock(&logged.lock);
+    bool found = strstr(logged.text, words) != NULL;
+    pthread_mutex_unlock(&logged.lock);
+    return found;
+}
+
 bool tls_log_has(const char *words)
 {
     int64_t until = probe_now_ms() + LOG_WAIT_MS;
-    bool found = false;
-    while (!found && probe_now_ms() < until) {
-        pthread_mutex_lock(&logged.lock);
-        found = strstr(logged.text, words) != NULL;
-        pthread_mutex_unlock(&logged.lock);
-        if (!found)
-            probe_sleep_ms(2);
-    }
+    bool found;
+    while (!(found = tls_log_has_now(words)) && probe_now_ms() < until)
+        probe_sleep_ms(2);
     return found;
 }

@@ -52,6 +52,7 @@ void tls_log_start(void);
 void tls_log_stop(void);
 void tls_log_clear(void);
 /* Waits up to 10 s for a line with these words; false: none came. */
+bool tls_log_has_now(const char *words);
 bool tls_log_has(const char *words);
 
 #endif
