@@ -12,6 +12,8 @@
 #include "account/account.h"
 #include "delivery/delivery.h"
 #include "drone/drone.h"
+#include "ingestion/schema.h"
+#include "messages/schema.h"
 #include "package/package.h"
 #include "scheduler/schema.h"
 #include "supervisor/schema.h"
@@ -51,10 +53,16 @@ static tern_code open_all(const char *dir, sqlite3 **ret, tern_status *reterr)
         &drone_package_schema,  &drone_drone_schema,     &drone_transport_schema,
         &drone_delivery_schema, &drone_scheduler_schema, &drone_supervisor_schema,
     };
+    static const drone_store_schema *const optional[] = { &drone_messages_schema,
+                                                          &drone_ingestion_schema };
     sqlite3 *db = NULL;
     tern_code code = drone_store_open_read(dir, &drone_account_schema, &db, reterr);
     for (size_t i = 0; code == TERN_OK && i < sizeof others / sizeof others[0]; i++) {
         code = attach(db, dir, others[i], reterr);
+    }
+    for (size_t i = 0; code == TERN_OK && i < sizeof optional / sizeof optional[0]; i++) {
+        code = attach(db, dir, optional[i], reterr);
+        code = code == TERN_NOT_FOUND ? TERN_OK : code;
     }
     if (code != TERN_OK) {
         sqlite3_close(db);
@@ -104,6 +112,12 @@ static tern_code violations(sqlite3 *db, const drone_rule *rule, int64_t shown_m
     return TERN_OK;
 }
 
+/* Whether the rule is about parts that this system has. */
+static bool applies(sqlite3 *db, const drone_rule *rule)
+{
+    return rule->store == NULL || sqlite3_db_filename(db, rule->store) != NULL;
+}
+
 /* Prints the table, and below it each violation under its rule's title. */
 static tern_code run_rules(sqlite3 *db, const drone_check_options *options, FILE *out,
                            int64_t *ret_violations, tern_status *reterr)
@@ -115,6 +129,9 @@ static tern_code run_rules(sqlite3 *db, const drone_check_options *options, FILE
     for (size_t i = 0; i < n_rules; i++) {
         int64_t of = 0;
         int64_t n = 0;
+        if (!applies(db, &rules[i])) {
+            continue;
+        }
         if (options->live && rules[i].at_rest_only) {
             fprintf(out, "%-72s %10s %10s\n", rules[i].title, "-", "at work");
             continue;
@@ -131,7 +148,7 @@ static tern_code run_rules(sqlite3 *db, const drone_check_options *options, FILE
     }
     for (size_t i = 0; total > 0 && i < n_rules; i++) {
         int64_t n = 0;
-        if (options->live && rules[i].at_rest_only) {
+        if (!applies(db, &rules[i]) || (options->live && rules[i].at_rest_only)) {
             continue;
         }
         tern_code code = violations(db, &rules[i], 0, out, &n, reterr);

@@ -11,9 +11,11 @@
 
 /* One invariant. `counts` is SQL for how many things it is about, `violations` for those that
  * break it: two columns, an id and what is wrong with it. The stores are the schemas main
- * (account), package, drone, transport, delivery, scheduler and supervisor. */
+ * (account), package, drone, transport, delivery, scheduler and supervisor; and messages and
+ * ingestion, if there are such parts. */
 typedef struct drone_rule {
     const char *title;
+    const char *store; /* that it needs beside the seven; NULL: none */
     const char *counts;
     const char *violations;
     bool at_rest_only; /* work that is under way breaks it, and may */

@@ -135,6 +135,30 @@ static const drone_rule rules[] = {
       .violations = "SELECT message_id, 'for delivery ' || delivery_id || ' is not delivered' FROM "
                     "scheduler.outbox",
       .at_rest_only = true },
+    { .title = "messages: none waits in a queue",
+      .store = "messages",
+      .counts = "SELECT count(*) FROM messages.message",
+      .violations = "SELECT message_id, 'waits in the queue ' || queue FROM messages.message "
+                    "WHERE died_at_ms = 0",
+      .at_rest_only = true },
+    { .title = "messages: none is a dead letter",
+      .store = "messages",
+      .counts = "SELECT count(*) FROM messages.message",
+      .violations =
+          "SELECT message_id, 'is a dead letter of the queue ' || queue || ': ' || reason "
+          "FROM messages.message WHERE died_at_ms <> 0" },
+    { .title = "requests: none waits at the door",
+      .store = "ingestion",
+      .counts = "SELECT count(*) FROM ingestion.request",
+      .violations = "SELECT delivery_id, 'is not in the queue yet' FROM ingestion.buffer",
+      .at_rest_only = true },
+    { .title = "requests: the scheduler knows each delivery that was accepted",
+      .store = "ingestion",
+      .counts = "SELECT count(*) FROM ingestion.request WHERE schedules = 1",
+      .violations = "SELECT r.delivery_id, 'was accepted, and the scheduler does not know it' FROM "
+                    "ingestion.request AS r LEFT JOIN scheduler.delivery AS d USING(delivery_id) "
+                    "WHERE r.schedules = 1 AND d.delivery_id IS NULL",
+      .at_rest_only = true },
 };
 
 const drone_rule *drone_rules(size_t *ret_n)

@@ -26,6 +26,12 @@
 #define DRONE_STORE_CHECKPOINT_PAGES 4000 /* WAL pages (4 KiB) before they move into the database */
 #define DRONE_STORE_CACHE_KIB 65536       /* page cache of the writing connection */
 
+/* --- queues of the bus --- */
+
+#define DRONE_QUEUE_REQUESTS "requests"           /* ingestion.v1.Command, to the Scheduler */
+#define DRONE_QUEUE_COMPENSATIONS "compensations" /* CompensateRequest, to the Supervisor */
+#define DRONE_QUEUE_OUTCOMES "outcomes"           /* ReportOutcomeRequest, back to the Scheduler */
+
 /* --- processes --- */
 
 #define DRONE_DIR_DEFAULT "drone-data" /* folder of stores and sockets, without --dir */

@@ -19,9 +19,6 @@
 #include "common/trace.h"
 #include "ingestion/answer.h"
 
-/* The queue that Schedulers consume. */
-#define DRONE_QUEUE_REQUESTS "requests"
-
 typedef struct drone_door drone_door;
 typedef struct drone_publisher drone_publisher;
 

@@ -15,6 +15,7 @@
 
 #include <tern/server.h>
 
+#include "bus/bus.h"
 #include "common/service.h"
 #include "scheduler/backends.h"
 #include "scheduler/outbox.h"
@@ -33,6 +34,7 @@
 typedef struct drone_scheduler drone_scheduler;
 typedef struct drone_job drone_job;
 typedef struct drone_intake drone_intake;
+typedef struct drone_outcomes drone_outcomes;
 struct drone_result;
 
 /* A call that is answered when its delivery has ended. Lives in the call's memory. */
@@ -84,8 +86,10 @@ struct drone_scheduler {
     drone_backends backends;
     drone_tasks *tasks;
     drone_outbox *outbox;
-    drone_intake *intake;   /* NULL: none */
-    const char *bus;        /* address; NULL: requests come by calls only */
+    const char *bus_address; /* NULL: there is none, all goes by calls */
+    drone_bus *bus;
+    drone_intake *intake;
+    drone_outcomes *outcomes;
     const char *supervisor; /* address; NULL: unix:DIR/supervisor.sock */
     int64_t n_threads;
     int64_t patience_ms;

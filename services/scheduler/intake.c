@@ -9,31 +9,26 @@
  *   its key or id is another's      a dead letter: two clients contradict each other
  *   no Command at all               tried five times, then a dead letter
  *
- * Putting back is publishing it once more, under another id, and only then settling it: it costs no
- * attempt, and what is published twice has the same key. */
+ * What is put back may come twice (bus/again.h): both have the same key. */
 #include "scheduler/intake.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bus/bus.h"
+#include "bus/again.h"
 #include "scheduler/requests.h"
 #include <drone/ingestion/v1/ingestion.pb-c.h>
 
-#define QUEUE "requests"
 #define IN_FLIGHT_MAX 1024
 #define LEASE_MS 600000
 /* Looks for room again after this, and puts the command back after that. */
 #define ROOM_MS 20
 #define HOLD_MS 60000
 #define BACK_MS 1000
-/* Pauses before the second to fifth attempt, 72 s in all. */
-static const int64_t pauses_ms[] = { 500, 2000, 10000, 60000 };
 
 struct drone_intake {
     drone_scheduler *scheduler;
-    drone_bus *bus;
     drone_bus_consumer *consumer;
 };
 
@@ -61,41 +56,14 @@ static void command_free(command *c)
     free(c);
 }
 
-static void again(drone_bus_delivery *d, const char *reason)
-{
-    size_t n = sizeof(pauses_ms) / sizeof(pauses_ms[0]);
-    size_t k = d->attempt > 0 ? d->attempt - 1 : 0;
-    drone_bus_retry(d, pauses_ms[k < n ? k : n - 1], reason);
-}
-
-static void put_back_done(void *ctx, const tern_status *st)
-{
-    if (st->code == TERN_OK)
-        drone_bus_done(ctx);
-    else
-        again(ctx, st->message);
-}
-
 /* Has it come again, as if for the first time. */
 static void put_back(command *c)
 {
-    drone_bus *bus = c->intake->bus;
+    drone_bus *bus = c->intake->scheduler->bus;
     drone_bus_delivery *d = c->delivery;
-    drone_bus_message m = d->message;
-    char id[DRONE_KEY_SIZE];
-    tern_status status;
-    size_t len = strlen(m.message_id);
 
-    /* While the one that is here is not settled, the other needs another id. */
-    if (len > 0 && m.message_id[len - 1] == '~')
-        snprintf(id, sizeof(id), "%.*s", (int)len - 1, m.message_id);
-    else
-        snprintf(id, sizeof(id), "%.*s~", DRONE_ID_BYTES_MAX - 1, m.message_id);
-    m.message_id = id;
-    m.delay_ms = BACK_MS;
     command_free(c);
-    if (drone_bus_publish_start(bus, QUEUE, &m, 1, put_back_done, d, &status) != TERN_OK)
-        again(d, status.message);
+    drone_bus_put_back(bus, DRONE_QUEUE_REQUESTS, d, BACK_MS);
 }
 
 static void log_refusal(const drone_bus_delivery *d, const char *why)
@@ -164,7 +132,7 @@ static void refused(command *c, tern_code code)
         log_refusal(d, why);
         drone_bus_reject(d, why);
     } else {
-        again(d, why);
+        drone_bus_again(d, why);
     }
     command_free(c);
 }
@@ -252,7 +220,7 @@ static void on_delivery(void *ctx, drone_bus_delivery *d)
     command *c = calloc(1, sizeof(*c));
 
     if (!c) {
-        again(d, "out of memory");
+        drone_bus_again(d, "out of memory");
         return;
     }
     c->op = (drone_store_op){ .run = command_run, .done = command_done };
@@ -260,10 +228,10 @@ static void on_delivery(void *ctx, drone_bus_delivery *d)
     c->delivery = d;
     c->what = drone__ingestion__v1__command__unpack(NULL, d->message.body_len, d->message.body);
     if (!c->what) {
-        again(d, "it is no ingestion.v1.Command, or there is no memory for it");
+        drone_bus_again(d, "it is no ingestion.v1.Command, or there is no memory for it");
         command_free(c);
     } else if (check(c) != TERN_OK) {
-        again(d, c->reply.status.message);
+        drone_bus_again(d, c->reply.status.message);
         command_free(c);
     } else {
         go(c);
@@ -272,25 +240,22 @@ static void on_delivery(void *ctx, drone_bus_delivery *d)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
-tern_code drone_intake_new(drone_scheduler *s, const char *address, drone_intake **ret,
-                           tern_status *reterr)
+tern_code drone_intake_new(drone_scheduler *s, drone_intake **ret, tern_status *reterr)
 {
     drone_intake *i = calloc(1, sizeof(*i));
 
     if (!i)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory");
     i->scheduler = s;
-    const drone_bus_consumer_options options = { .queue = QUEUE,
+    const drone_bus_consumer_options options = { .queue = DRONE_QUEUE_REQUESTS,
                                                  .name = "scheduler",
                                                  .in_flight_max = IN_FLIGHT_MAX,
                                                  .lease_ms = LEASE_MS,
                                                  .work = on_delivery,
                                                  .ctx = i };
-    tern_code code = drone_bus_open(address, &i->bus, reterr);
-    if (code == TERN_OK)
-        code = drone_bus_consume(i->bus, &options, &i->consumer, reterr);
+    tern_code code = drone_bus_consume(s->bus, &options, &i->consumer, reterr);
     if (code != TERN_OK) {
-        drone_intake_free(i);
+        free(i);
         return code;
     }
     *ret = i;
@@ -308,6 +273,5 @@ void drone_intake_free(drone_intake *i)
     if (!i)
         return;
     drone_bus_consumer_free(i->consumer);
-    drone_bus_close(i->bus);
     free(i);
 }

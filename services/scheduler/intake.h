@@ -6,9 +6,8 @@
 
 #include "scheduler/engine.h"
 
-/* Opens the bus and begins to consume. Once the store and the tasks run. */
-tern_code drone_intake_new(drone_scheduler *s, const char *address, drone_intake **ret,
-                           tern_status *reterr);
+/* Begins to consume. Once store and tasks run; the Scheduler's bus is open. */
+tern_code drone_intake_new(drone_scheduler *s, drone_intake **ret, tern_status *reterr);
 /* No more commands come. Before the tasks are stopped. NULL is fine. */
 void drone_intake_stop(drone_intake *i);
 /* Waits for the commands under way. After the tasks were stopped, while the store runs. */

@@ -30,6 +30,7 @@ typedef struct message {
 
 struct drone_outbox {
     drone_store *store;
+    drone_bus *bus; /* NULL: by calls */
     tern_channel *channel;
     tern_context *context;
     pthread_mutex_t lock;
@@ -97,7 +98,7 @@ static bool pause_for(drone_outbox *o, int64_t ms)
     return !o->stopping;
 }
 
-static tern_code send_message(drone_outbox *o, const message *m, tern_status *reterr)
+static tern_code send_call(drone_outbox *o, const message *m, tern_status *reterr)
 {
     tern_call_options options = TERN_CALL_OPTIONS_INIT;
     Drone__Supervisor__V1__CompensateResponse *res;
@@ -114,6 +115,17 @@ static tern_code send_message(drone_outbox *o, const message *m, tern_status *re
         drone__supervisor__v1__compensate_response__free_unpacked(res, NULL);
     drone__supervisor__v1__compensate_request__free_unpacked(req, NULL);
     return code;
+}
+
+static tern_code send_message(drone_outbox *o, const message *m, tern_status *reterr)
+{
+    const drone_bus_message out = { .message_id = m->message_id,
+                                    .key = "",
+                                    .traceparent = "",
+                                    .body = m->body.data,
+                                    .body_len = m->body.len };
+    return o->bus ? drone_bus_publish(o->bus, DRONE_QUEUE_COMPENSATIONS, &out, 1, reterr)
+                  : send_call(o, m, reterr);
 }
 
 /* Sends one message until it is acknowledged, or refused: then the others come first. With the lock
@@ -205,8 +217,8 @@ static tern_code load_run(drone_store *store, drone_store_op *op)
     return rc < 0 ? drone_store_fail(store, &o->status) : TERN_OK;
 }
 
-tern_code drone_outbox_new(drone_store *store, const char *address, drone_outbox **ret,
-                           tern_status *reterr)
+tern_code drone_outbox_new(drone_store *store, const char *address, drone_bus *bus,
+                           drone_outbox **ret, tern_status *reterr)
 {
     pthread_condattr_t attr;
     tern_channel_options options = drone_channel_options();
@@ -215,6 +227,7 @@ tern_code drone_outbox_new(drone_store *store, const char *address, drone_outbox
     if (!o)
         return tern_status_set(reterr, TERN_RESOURCE_EXHAUSTED, "out of memory");
     o->store = store;
+    o->bus = bus;
     pthread_mutex_init(&o->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

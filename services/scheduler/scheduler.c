@@ -6,6 +6,7 @@
 #include "scheduler/engine.h"
 #include "scheduler/handlers.h"
 #include "scheduler/intake.h"
+#include "scheduler/outcomes.h"
 #include "scheduler/schema.h"
 
 #define THREADS 48
@@ -36,8 +37,10 @@ static tern_code load(drone_service *svc, tern_status *reterr)
         supervisor = address;
     }
     tern_code code = drone_backends_open(&s->backends, svc->dir, "scheduler", reterr);
+    if (code == TERN_OK && s->bus_address)
+        code = drone_bus_open(s->bus_address, &s->bus, reterr);
     if (code == TERN_OK)
-        code = drone_outbox_new(s->store, supervisor, &s->outbox, reterr);
+        code = drone_outbox_new(s->store, supervisor, s->bus, &s->outbox, reterr);
     return code == TERN_OK ? drone_scheduler_load_counts(s, reterr) : code;
 }
 
@@ -47,6 +50,7 @@ static void unload(drone_service *svc)
     drone_scheduler_free_live(s);
     drone_tasks_free(s->tasks);
     drone_outbox_free(s->outbox);
+    drone_bus_close(s->bus);
     drone_backends_close(&s->backends);
 }
 
@@ -67,7 +71,9 @@ static tern_code start(drone_service *svc, tern_status *reterr)
     if (code == TERN_OK)
         code = drone_scheduler_resume(s, reterr);
     /* The last: what was accepted before has its place first. */
-    return code == TERN_OK && s->bus ? drone_intake_new(s, s->bus, &s->intake, reterr) : code;
+    if (code == TERN_OK && s->bus)
+        code = drone_outcomes_new(s, &s->outcomes, reterr);
+    return code == TERN_OK && s->bus ? drone_intake_new(s, &s->intake, reterr) : code;
 }
 
 /* Workflows under way are given up where they are: their rows say so, and the next start
@@ -84,7 +90,7 @@ static void stop(drone_service *svc)
     drone_tasks_stop(s->tasks);
     drone_scheduler_release_waiters(s);
     drone_intake_free(s->intake);
-    s->intake = NULL;
+    drone_outcomes_free(s->outcomes);
 }
 
 int drone_cmd_scheduler(int argc, char **argv)
@@ -96,8 +102,8 @@ int drone_cmd_scheduler(int argc, char **argv)
         { "--supervisor", "ADDR", "address of the Supervisor; default unix:DIR/supervisor.sock",
           DRONE_OPTION_STRING, &s->supervisor, 0, 0 },
         { "--bus", "ADDR",
-          "bus whose queue \"requests\" is taken up, \"tern:unix:DIR/messages.sock\"; default none",
-          DRONE_OPTION_STRING, &s->bus, 0, 0 },
+          "bus with the queues of requests and compensations; default none: all by calls",
+          DRONE_OPTION_STRING, &s->bus_address, 0, 0 },
         { "--threads", "N", "workflows that make calls at the same time; default 48",
           DRONE_OPTION_INT, &s->n_threads, 1, DRONE_TASK_THREADS_MAX },
         { "--patience-ms", "MS",

@@ -14,6 +14,7 @@
 
 #define STORE_FAILED_MS 1000
 #define REPORT_TIMEOUT_MS 5000
+#define REPORT_BYTES_MAX 1024 /* two ids and a message of less than 512 bytes */
 
 typedef struct job {
     drone_task task; /* first, so that a drone_task * is a job * */
@@ -80,14 +81,48 @@ static tern_code reported_run(drone_store *store, drone_store_op *op)
     return drone_comp_reported(store, o->job->message_id, o->comp.state, &o->status);
 }
 
-static tern_code send_report(const drone_supervisor *s, drone_comp *comp, tern_status *reterr)
+static tern_code report_by_call(const drone_supervisor *s,
+                                const Drone__Scheduler__V1__ReportOutcomeRequest *req,
+                                tern_status *reterr)
 {
-    Drone__Scheduler__V1__ReportOutcomeRequest req =
-        DRONE__SCHEDULER__V1__REPORT_OUTCOME_REQUEST__INIT;
     Drone__Scheduler__V1__ReportOutcomeResponse *res;
     tern_call_options options = drone_backends_call(&s->backends);
 
     options.timeout_ms = REPORT_TIMEOUT_MS;
+    tern_code code = drone_scheduler_v1_scheduler_service_report_outcome(s->scheduler, &options,
+                                                                         req, &res, reterr);
+    if (code == TERN_OK)
+        drone__scheduler__v1__report_outcome_response__free_unpacked(res, NULL);
+    return code;
+}
+
+static tern_code report_by_message(const drone_supervisor *s,
+                                   const Drone__Scheduler__V1__ReportOutcomeRequest *req,
+                                   tern_status *reterr)
+{
+    uint8_t body[REPORT_BYTES_MAX];
+    char id[DRONE_KEY_SIZE + 16];
+
+    /* A person may change the outcome: that is another message. */
+    snprintf(id, sizeof(id), "%s/%d", req->message_id, (int)req->state);
+    if (drone__scheduler__v1__report_outcome_request__get_packed_size(req) > sizeof(body))
+        return tern_status_set(reterr, TERN_INTERNAL, "the report is longer than %zu bytes",
+                               sizeof(body));
+    const drone_bus_message m = {
+        .message_id = id,
+        .key = req->delivery_id,
+        .traceparent = "",
+        .body = body,
+        .body_len = drone__scheduler__v1__report_outcome_request__pack(req, body),
+    };
+    return drone_bus_publish(s->bus, DRONE_QUEUE_OUTCOMES, &m, 1, reterr);
+}
+
+static tern_code send_report(const drone_supervisor *s, drone_comp *comp, tern_status *reterr)
+{
+    Drone__Scheduler__V1__ReportOutcomeRequest req =
+        DRONE__SCHEDULER__V1__REPORT_OUTCOME_REQUEST__INIT;
+
     req.message_id = comp->message_id;
     req.delivery_id = comp->delivery_id;
     if (comp->state == DRONE_COMP_PARKED) {
@@ -98,11 +133,7 @@ static tern_code send_report(const drone_supervisor *s, drone_comp *comp, tern_s
                         ? DRONE__SCHEDULER__V1__STATE__STATE_CANCELLED
                         : DRONE__SCHEDULER__V1__STATE__STATE_COMPENSATED;
     }
-    tern_code code = drone_scheduler_v1_scheduler_service_report_outcome(s->scheduler, &options,
-                                                                         &req, &res, reterr);
-    if (code == TERN_OK)
-        drone__scheduler__v1__report_outcome_response__free_unpacked(res, NULL);
-    return code;
+    return s->bus ? report_by_message(s, &req, reterr) : report_by_call(s, &req, reterr);
 }
 
 /* Tells the Scheduler how the row stands now, which a person may have changed since. */

@@ -11,16 +11,22 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "bus/bus.h"
 #include "common/service.h"
 #include "scheduler/backends.h"
 #include "scheduler/tasks.h"
 #include "supervisor/records.h"
+
+typedef struct drone_super_intake drone_super_intake;
 
 typedef struct drone_supervisor {
     drone_store *store;
     drone_backends backends;
     tern_channel *scheduler;
     const char *scheduler_address; /* NULL: unix:DIR/scheduler.sock */
+    const char *bus_address;       /* NULL: compensations come, and are reported, by calls */
+    drone_bus *bus;
+    drone_super_intake *intake;
     drone_tasks *tasks;
     int64_t n_threads;
     int64_t attempts_max;

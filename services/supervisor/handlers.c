@@ -10,10 +10,9 @@
 #include "common/validate.h"
 #include "scheduler/requests.h"
 #include "supervisor/engine.h"
+#include "supervisor/takeover.h"
 
-#define STEPS_MAX 5
 #define NOTE_BYTES_MAX 256
-#define REASON_BYTES_MAX 1024
 
 /* A request on its way. Lives in its call's memory. */
 typedef struct request_op {
@@ -23,35 +22,10 @@ typedef struct request_op {
     const void *request;
     void *response;
     drone_reply reply;
-    drone_comp comp;
-    int before;   /* state of the row, 0: there was none */
-    bool changed; /* the row has work to do now */
+    drone_takeover takeover; /* the row, and what was done to it */
     drone_comp *page;
     int64_t n_page;
 } request_op;
-
-tern_code drone_check_compensate(drone_reply *reply,
-                                 const Drone__Supervisor__V1__CompensateRequest *req)
-{
-    tern_code code = drone_check_id(reply, "message_id", req->message_id);
-    if (code == TERN_OK)
-        code = drone_check_delivery_id(reply, "delivery_id", req->delivery_id);
-    if (code == TERN_OK)
-        code = drone_check_int(reply, "revision", req->revision, 1, DRONE_REVISION_MAX);
-    if (code == TERN_OK)
-        code = drone_check_enum(reply, "cause", (int)req->cause,
-                                &drone__supervisor__v1__cause__descriptor);
-    if (code == TERN_OK && req->n_steps > STEPS_MAX)
-        code = drone_reply_fail(reply, TERN_INVALID_ARGUMENT, "steps: more than %d", STEPS_MAX);
-    for (size_t i = 0; i < req->n_steps && code == TERN_OK; i++) {
-        char field[48];
-        snprintf(field, sizeof(field), "steps[%zu].step", i);
-        code = drone_check_enum(reply, field, (int)req->steps[i]->step,
-                                &drone__scheduler__v1__step__descriptor);
-    }
-    return code == TERN_OK ? drone_check_text(reply, "reason", req->reason, REASON_BYTES_MAX)
-                           : code;
-}
 
 static request_op *request_new(void *self, tern_server_call *call, const void *request,
                                void *response,
@@ -87,15 +61,6 @@ static tern_code failed(request_op *r, tern_code code, const tern_status *status
     return drone_reply_fail(&r->reply, code, "%s", status->message);
 }
 
-/* Counts the change, and takes up what has work to do. */
-static void after_commit(request_op *r)
-{
-    if (r->before != r->comp.state)
-        drone_supervisor_count(r->supervisor, r->before, r->comp.state);
-    if (r->changed)
-        drone_supervisor_take_up(r->supervisor, r->comp.message_id);
-}
-
 static bool fill(tern_server_call *call, const drone_comp *c,
                  Drone__Supervisor__V1__Compensation *ret)
 {
@@ -116,13 +81,13 @@ static tern_code no_memory(tern_server_call *call)
     return tern_server_call_fail(call, TERN_RESOURCE_EXHAUSTED, "out of memory");
 }
 
-/* Answers with r->comp, after what follows from the commit. */
+/* Answers with r->takeover.comp, after what follows from the commit. */
 static void comp_done(drone_store_op *op, tern_code code)
 {
     request_op *r = (request_op *)op;
     if (code == TERN_OK) {
-        after_commit(r);
-        if (!fill(r->call, &r->comp, r->response))
+        drone_takeover_follow(r->supervisor, &r->takeover);
+        if (!fill(r->call, &r->takeover.comp, r->response))
             code = no_memory(r->call);
     }
     tern_server_call_finish(r->call, code);
@@ -130,54 +95,17 @@ static void comp_done(drone_store_op *op, tern_code code)
 
 /* --- compensate ------------------------------------------------------------------------------- */
 
-static tern_code compensate_insert(request_op *r, drone_store *store, int64_t digest)
-{
-    const Drone__Supervisor__V1__CompensateRequest *req = r->request;
-    tern_status status;
-    size_t len = drone__supervisor__v1__compensate_request__get_packed_size(req);
-    uint8_t *body = malloc(len);
-
-    if (!body)
-        return no_memory(r->call);
-    drone__supervisor__v1__compensate_request__pack(req, body);
-    r->comp = (drone_comp){ .revision = req->revision,
-                            .state = DRONE_COMP_PENDING,
-                            .cause = (int)req->cause,
-                            .digest = digest,
-                            .created_at_ms = drone_now_ms() };
-    snprintf(r->comp.message_id, sizeof(r->comp.message_id), "%s", req->message_id);
-    snprintf(r->comp.delivery_id, sizeof(r->comp.delivery_id), "%s", req->delivery_id);
-    r->changed = true;
-    tern_code code = drone_comp_insert(store, &r->comp, body, len, &status);
-    free(body);
-    return code == TERN_OK ? TERN_OK : failed(r, code, &status);
-}
-
 static tern_code compensate_run(drone_store *store, drone_store_op *op)
 {
     request_op *r = (request_op *)op;
-    const Drone__Supervisor__V1__CompensateRequest *req = r->request;
-    int64_t digest = drone_request_digest("Compensate", &req->base);
-    tern_status status;
-    bool found;
-    tern_code code = drone_comp_find(store, req->message_id, &r->comp, &found, &status);
-
-    if (code != TERN_OK)
-        return failed(r, code, &status);
-    if (!found)
-        return compensate_insert(r, store, digest);
-    r->before = r->comp.state;
-    if (r->comp.digest != digest)
-        return drone_reply_fail(&r->reply, TERN_ABORTED,
-                                "message_id: %s was used for another message", req->message_id);
-    return TERN_OK;
+    return drone_run_compensate(store, r->request, &r->takeover, &r->reply);
 }
 
 static void compensate_done(drone_store_op *op, tern_code code)
 {
     request_op *r = (request_op *)op;
     if (code == TERN_OK)
-        after_commit(r);
+        drone_takeover_follow(r->supervisor, &r->takeover);
     tern_server_call_finish(r->call, code);
 }
 
@@ -207,11 +135,12 @@ static tern_code get_run(drone_store *store, drone_store_op *op)
     const Drone__Supervisor__V1__GetCompensationRequest *req = r->request;
     tern_status status;
     bool found;
-    tern_code code = drone_comp_find_latest(store, req->delivery_id, &r->comp, &found, &status);
+    tern_code code =
+        drone_comp_find_latest(store, req->delivery_id, &r->takeover.comp, &found, &status);
 
     if (code != TERN_OK)
         return failed(r, code, &status);
-    r->before = r->comp.state;
+    r->takeover.before = r->takeover.comp.state;
     return found ? TERN_OK
                  : drone_reply_fail(&r->reply, TERN_NOT_FOUND, "no compensation of delivery %s",
                                     req->delivery_id);
@@ -300,27 +229,27 @@ static tern_code resolve_run(drone_store *store, drone_store_op *op)
     bool retry = req->resolution == DRONE__SUPERVISOR__V1__RESOLUTION__RESOLUTION_RETRY;
     tern_status status;
     bool found;
-    tern_code code = drone_comp_find(store, req->message_id, &r->comp, &found, &status);
+    tern_code code = drone_comp_find(store, req->message_id, &r->takeover.comp, &found, &status);
 
     if (code != TERN_OK)
         return failed(r, code, &status);
     if (!found)
         return drone_reply_fail(&r->reply, TERN_NOT_FOUND, "no message %s", req->message_id);
-    r->before = r->comp.state;
+    r->takeover.before = r->takeover.comp.state;
     int wanted = retry ? DRONE_COMP_PENDING : DRONE_COMP_UNDONE;
-    if (r->before == wanted)
+    if (r->takeover.before == wanted)
         return TERN_OK; /* decided before */
-    if (r->before != DRONE_COMP_PARKED)
+    if (r->takeover.before != DRONE_COMP_PARKED)
         return drone_reply_fail(&r->reply, TERN_FAILED_PRECONDITION, "message %s is not parked",
                                 req->message_id);
-    r->comp.state = wanted;
-    r->changed = true;
-    snprintf(r->comp.last_error, sizeof(r->comp.last_error), "%s: %s",
+    r->takeover.comp.state = wanted;
+    r->takeover.changed = true;
+    snprintf(r->takeover.comp.last_error, sizeof(r->takeover.comp.last_error), "%s: %s",
              retry ? "to be tried again" : "undone by a person", req->note);
     /* A retry gets all its attempts again, the first of them counted now. */
-    int64_t more = retry ? 1 - r->comp.attempts : 0;
-    r->comp.attempts += more;
-    code = drone_comp_end(store, &r->comp, more, &status);
+    int64_t more = retry ? 1 - r->takeover.comp.attempts : 0;
+    r->takeover.comp.attempts += more;
+    code = drone_comp_end(store, &r->takeover.comp, more, &status);
     return code == TERN_OK ? TERN_OK : failed(r, code, &status);
 }
 

@@ -8,8 +8,4 @@
 /* The table of handlers; their `self` is the drone_supervisor. None of them blocks. */
 extern const struct drone_supervisor_v1_supervisor_service_handlers drone_supervisor_handlers;
 
-/* Checks every field of a message. Pure. */
-tern_code drone_check_compensate(drone_reply *reply,
-                                 const Drone__Supervisor__V1__CompensateRequest *req);
-
 #endif

@@ -4,6 +4,7 @@
 #include "common/commands.h"
 #include "supervisor/engine.h"
 #include "supervisor/handlers.h"
+#include "supervisor/intake.h"
 #include "supervisor/schema.h"
 
 #define THREADS 16
@@ -40,6 +41,8 @@ static tern_code load(drone_service *svc, tern_status *reterr)
     tern_code code = tern_channel_new(target, &options, &s->scheduler, reterr);
     if (code == TERN_OK)
         code = drone_backends_open(&s->backends, svc->dir, "supervisor", reterr);
+    if (code == TERN_OK && s->bus_address)
+        code = drone_bus_open(s->bus_address, &s->bus, reterr);
     return code == TERN_OK ? drone_supervisor_load(s, reterr) : code;
 }
 
@@ -47,6 +50,7 @@ static void unload(drone_service *svc)
 {
     drone_supervisor *s = svc->state;
     drone_tasks_free(s->tasks);
+    drone_bus_close(s->bus);
     drone_backends_close(&s->backends);
     tern_channel_free(s->scheduler);
 }
@@ -61,7 +65,9 @@ static tern_code start(drone_service *svc, tern_status *reterr)
 {
     drone_supervisor *s = svc->state;
     tern_code code = drone_tasks_new(s->n_threads, &s->tasks, reterr);
-    return code == TERN_OK ? drone_supervisor_resume(s, reterr) : code;
+    if (code == TERN_OK)
+        code = drone_supervisor_resume(s, reterr);
+    return code == TERN_OK && s->bus ? drone_super_intake_new(s, &s->intake, reterr) : code;
 }
 
 /* What is under way is given up where it is; the next start takes it up again. */
@@ -70,6 +76,8 @@ static void stop(drone_service *svc)
     drone_supervisor *s = svc->state;
     if (!s->tasks)
         return;
+    drone_super_intake_free(s->intake);
+    s->intake = NULL;
     drone_tasks_stop_begin(s->tasks);
     drone_backends_cancel(&s->backends);
     drone_tasks_stop(s->tasks);
@@ -78,11 +86,14 @@ static void stop(drone_service *svc)
 int drone_cmd_supervisor(int argc, char **argv)
 {
     drone_supervisor *s = &supervisor;
-    drone_option options[DRONE_BACKENDS_N_OPTIONS + 6];
+    drone_option options[DRONE_BACKENDS_N_OPTIONS + 7];
     drone_backends_options(&s->backends, options);
     const drone_option own[] = {
         { "--scheduler", "ADDR", "address of the Scheduler; default unix:DIR/scheduler.sock",
           DRONE_OPTION_STRING, &s->scheduler_address, 0, 0 },
+        { "--bus", "ADDR",
+          "bus with the queues \"compensations\" and \"outcomes\"; default none: by calls",
+          DRONE_OPTION_STRING, &s->bus_address, 0, 0 },
         { "--threads", "N", "compensations that make calls at the same time; default 16",
           DRONE_OPTION_INT, &s->n_threads, 1, DRONE_TASK_THREADS_MAX },
         { "--attempts-max", "N", "attempts before a compensation is parked; default 20",

@@ -138,6 +138,7 @@ static int fill_parts(drone_keeper *k, const up_options *o, up_texts *t)
     if (o->listen)
         add_option(part_named(k, "supervisor"), "--scheduler", o->listen);
     add_option(part_named(k, "scheduler"), "--bus", t->bus);
+    add_option(part_named(k, "supervisor"), "--bus", t->bus);
     if (o->http)
         add_option(part_named(k, "ingestion"), "--http", o->http);
     if (o->http && o->listen)

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "bus/again.h"
 #include "bus/bus.h"
 #include "support/probe.h"
 
@@ -91,7 +92,7 @@ static int teardown(void **state)
 
 /* --- what a consumer saw ---------------------------------------------------------------------- */
 
-typedef enum how { DONE, KEEP, RETRY, REJECT } how;
+typedef enum how { DONE, KEEP, RETRY, REJECT, PUT_BACK } how;
 
 typedef struct seen {
     char id[65];
@@ -129,6 +130,10 @@ static void work(void *ctx, drone_bus_delivery *d)
         drone_bus_retry(d, 0, "once more");
     else if (what == REJECT)
         drone_bus_reject(d, "never");
+    else if (what == PUT_BACK && n < 7)
+        drone_bus_put_back(bus, "work", d, 1);
+    else if (what == PUT_BACK)
+        drone_bus_done(d);
 }
 
 static worker *worker_new(const char *queue, uint32_t in_flight_max, int64_t lease_ms, how what)
@@ -639,6 +644,38 @@ static void published(void *ctx, const tern_status *st)
     atomic_store(code, (int)st->code);
 }
 
+static bool no_letter(void *ctx, const drone_bus_dead_letter *d)
+{
+    (void)ctx;
+    fail_msg("%s is a dead letter", d->message.message_id);
+    return false;
+}
+
+/* What is put back comes as if for the first time, more often than an attempt would. */
+static void test_put_back(void **state)
+{
+    char longest[65];
+    tern_status st;
+    (void)state;
+    memset(longest, 'x', 64);
+    longest[64] = '\0';
+    put("work", "m", 0);
+    worker *w = worker_new("work", 10, LEASE_MS, PUT_BACK);
+    wait_seen(w, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(w->seen[i].attempt, 1);
+        assert_string_equal(w->seen[i].id, i % 2 ? "m:" : "m");
+    }
+    pthread_mutex_lock(&w->lock);
+    w->how = DONE;
+    pthread_mutex_unlock(&w->lock);
+    put("work", longest, 0);
+    wait_seen(w, 9);
+    assert_string_equal(w->seen[8].id, longest);
+    worker_end(w);
+    assert_int_equal(drone_bus_dead_letters(bus, "", no_letter, NULL, &st), TERN_OK);
+}
+
 /* Publishing waits for a broker that is away for a moment, and says so when it stays away. */
 static void test_broker_away(void **state)
 {
@@ -674,7 +711,7 @@ int main(void)
         T(test_delay),         T(test_five_attempts),      T(test_reject),
         T(test_consumer_goes), T(test_lease_ends),         T(test_bad_names),
         T(test_not_advanced),  T(test_durable_subscriber), T(test_live_subscriber),
-        T(test_broker_killed), T(test_broker_away),
+        T(test_broker_killed), T(test_broker_away),        T(test_put_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -260,20 +260,21 @@ def half_requests(door):
     check(door.state("half")[0] == 404, "half a request was kept")
 
 
+def call(folder, method, request):
+    return subprocess.run([os.path.join(BIN, "tern"), "call", f"unix:{folder}/messages.sock",
+                           f"drone.messages.v1.MessageService/{method}", "-d", json.dumps(request)],
+                          capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+
+
 def enqueue(folder, message_id, key, body):
     """Puts a message into the queue that Ingestion did not."""
-    request = {"queue": "requests", "messages": [{"messageId": message_id, "key": key, "body": body}]}
-    done = subprocess.run([os.path.join(BIN, "tern"), "call", f"unix:{folder}/messages.sock",
-                           "drone.messages.v1.MessageService/Enqueue", "-d", json.dumps(request)],
-                          capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+    done = call(folder, "Enqueue", {"queue": "requests",
+                                    "messages": [{"messageId": message_id, "key": key, "body": body}]})
     check(done.returncode == 0, f"Enqueue: {done.stdout} {done.stderr}")
 
 
 def dead_letters(folder):
-    done = subprocess.run([os.path.join(BIN, "tern"), "call", f"unix:{folder}/messages.sock",
-                           "drone.messages.v1.MessageService/ListDeadLetters", "-d", '{"queue": "requests"}'],
-                          capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
-    return done.stdout
+    return call(folder, "ListDeadLetters", {"queue": "requests"}).stdout
 
 
 def odd_commands(folder, door):
@@ -287,6 +288,9 @@ def odd_commands(folder, door):
     letters = dead_letters(folder)
     check("odd-1" in letters and "was used for another request" in letters, f"dead letters: {letters}")
     check(door.state("whole")[2]["state"] == "scheduled", "what stands was changed")
+    sequence = json.loads(letters)["deadLetters"][0]["sequence"]
+    done = call(folder, "DropDeadLetter", {"sequence": sequence})
+    check(done.returncode == 0, f"DropDeadLetter: {done.stderr}")
 
 
 def burst(folder, door, up):

@@ -5,18 +5,32 @@
 #include "check/check.h"
 #include "delivery/delivery.h"
 #include "drone/drone.h"
+#include "ingestion/schema.h"
+#include "messages/schema.h"
 #include "package/package.h"
 #include "scheduler/schema.h"
 #include "supervisor/schema.h"
 #include "transport/transport.h"
 
-enum { ACCOUNT, PACKAGE, DRONE, TRANSPORT, DELIVERY, SCHEDULER, SUPERVISOR, N_STORES };
+enum {
+    ACCOUNT,
+    PACKAGE,
+    DRONE,
+    TRANSPORT,
+    DELIVERY,
+    SCHEDULER,
+    SUPERVISOR,
+    MESSAGES,
+    INGESTION,
+    N_STORES
+};
 
 static const drone_store_schema *const schemas[N_STORES] = {
     [ACCOUNT] = &drone_account_schema,       [PACKAGE] = &drone_package_schema,
     [DRONE] = &drone_drone_schema,           [TRANSPORT] = &drone_transport_schema,
     [DELIVERY] = &drone_delivery_schema,     [SCHEDULER] = &drone_scheduler_schema,
-    [SUPERVISOR] = &drone_supervisor_schema,
+    [SUPERVISOR] = &drone_supervisor_schema, [MESSAGES] = &drone_messages_schema,
+    [INGESTION] = &drone_ingestion_schema,
 };
 
 typedef struct fixture {
@@ -248,6 +262,14 @@ static const breach breaches[] = {
       "parked: is parked, but no compensation of it is" },
     { SCHEDULER, "INSERT INTO outbox VALUES('m-1', 'undone', x'00', 1)",
       "m-1: for delivery undone is not delivered" },
+    { MESSAGES, "INSERT INTO message VALUES(7, 'requests', 'm-7', 0, 1, 1, 0, '', x'00')",
+      "m-7: waits in the queue requests" },
+    { MESSAGES, "INSERT INTO message VALUES(7, 'requests', 'm-7', 5, 1, 1, 9, 'odd', x'00')",
+      "m-7: is a dead letter of the queue requests: odd" },
+    { INGESTION, "INSERT INTO buffer VALUES(1, 'flown', '', x'00')",
+      "flown: is not in the queue yet" },
+    { INGESTION, "INSERT INTO request VALUES('k-1', 1, 'lost', 1, 1)",
+      "lost: was accepted, and the scheduler does not know it" },
 };
 
 /* Each breach on stores of its own, so that no other can be what is found. */
@@ -309,6 +331,24 @@ static void test_shown_max(void **state)
     free(text);
 }
 
+/* A system without a message service and a door has no rules for them. */
+static void test_small_system(void **state)
+{
+    static const int away[] = { MESSAGES, INGESTION };
+    fixture *f = *state;
+    char *text = NULL;
+    for (size_t i = 0; i < TEST_N(away); i++) {
+        char path[128];
+        drone_store_close(f->stores[away[i]]);
+        f->stores[away[i]] = NULL;
+        snprintf(path, sizeof path, "%s/%s.db", f->dir.path, schemas[away[i]]->name);
+        unlink(path);
+    }
+    assert_int_equal(run(f, false, &text), 0);
+    assert_null(strstr(text, "requests: "));
+    free(text);
+}
+
 static void test_unreadable(void **state)
 {
     fixture *f = *state;
@@ -331,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_breaches),
         cmocka_unit_test_setup_teardown(test_live, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shown_max, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_small_system, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

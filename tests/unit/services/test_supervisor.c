@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #include "supervisor/engine.h"
-#include "supervisor/handlers.h"
+#include "supervisor/takeover.h"
 #include "supervisor/schema.h"
 
 #define MESSAGE &drone__supervisor__v1__compensate_request__descriptor
