@@ -186,6 +186,7 @@ include tools/checks.mk
 include tests/interop/interop.mk
 include tests/soak/soak.mk
 include tests/sim/sim.mk
+include tests/rest/rest.mk
 
 .PHONY: setup demo bench install clean help
 setup: ## installs the Debian packages that building and testing need (apt; root or sudo)

@@ -276,7 +276,9 @@ static tern_code told(drone_reply *reply, tern_code code)
         }
         if (field_len != strlen(paths[i][0]) || strncmp(field, paths[i][0], field_len) != 0)
             continue;
-        snprintf(why, sizeof(why), "%s", colon);
+        /* The one reason that names another field. */
+        bool pickup = strcmp(colon, ": is not later than pickup_at_ms") == 0;
+        snprintf(why, sizeof(why), "%s", pickup ? ": is not later than pickupTime" : colon);
         return drone_reply_fail(reply, code, "%s%s", paths[i][1], why);
     }
     return code;

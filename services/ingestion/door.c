@@ -67,8 +67,7 @@ static enum MHD_Result send_answer(drone_exchange *x)
     if (a->body)
         r = MHD_create_response_from_buffer(strlen(a->body), a->body, MHD_RESPMEM_MUST_FREE);
     else
-        r = MHD_create_response_from_buffer(sizeof(none) - 1, none,
-                                            MHD_RESPMEM_PERSISTENT);
+        r = MHD_create_response_from_buffer(sizeof(none) - 1, none, MHD_RESPMEM_PERSISTENT);
     if (!r)
         return MHD_NO;
     a->body = NULL;

@@ -51,8 +51,13 @@ static void read_key(drone_exchange *x)
 
 static void check_headers(drone_exchange *x)
 {
+    const char *key = header(x, "Idempotency-Key");
     const char *length = header(x, MHD_HTTP_HEADER_CONTENT_LENGTH);
     unsigned long long n = length ? strtoull(length, NULL, 10) : DRONE_DOCUMENT_BYTES_MAX;
+    if (key && !x->key[0]) {
+        drone_answer_problem(&x->answer, 400, "the header Idempotency-Key: is empty");
+        return;
+    }
     if (!takes_body(x))
         return;
     x->room = n < DRONE_DOCUMENT_BYTES_MAX ? (size_t)n : DRONE_DOCUMENT_BYTES_MAX;

@@ -3,7 +3,7 @@
  *   committed                       done
  *   there is no room for it         held here; after HOLD_MS put back, to come again
  *   an update of what still runs    put back, to come again when that has ended
- *   an update of what never came    tried five times (it may have overtaken), then a dead letter
+ *   an update of what never came    tried five times (it may have overtaken), then refused: done
  *   a service it needs is away      put back
  *   refused: it is too late for it  done: that is its outcome
  *   its key or id is another's      a dead letter: two clients contradict each other
@@ -125,7 +125,8 @@ static void refused(command *c, tern_code code)
         put_back(c);
         return;
     }
-    if (code == TERN_FAILED_PRECONDITION) {
+    bool never_came = code == TERN_NOT_FOUND && d->attempt >= DRONE_BUS_ATTEMPTS_MAX;
+    if (code == TERN_FAILED_PRECONDITION || never_came) {
         log_refusal(d, why);
         drone_bus_done(d);
     } else if (code == TERN_ABORTED) {

@@ -218,6 +218,7 @@ def bad_requests(door):
         refused(answer, 405, "Allow")
         check(answer[1]["allow"] == allow, f"{method} {path}: {answer[1]}")
     refused(door.post(document(7)), 400, "the header Idempotency-Key: is missing")
+    refused(door.ask("DELETE", "/api/deliveryrequests/k-7", None, {"Idempotency-Key": ""}), 400, "is empty")
     refused(door.post(document(7), "k" * 65), 400, "the header Idempotency-Key: ")
     refused(door.post(document(7), "k" * 49), 400, "the header Idempotency-Key: is longer than 48")
     refused(door.post(document(7), "k 7"), 400, "the header Idempotency-Key: ")

@@ -113,7 +113,7 @@ static const struct {
     { "2026-11-24T10:00:00Z", "2026-02-29T10:00:00Z", "$.pickupTime: is no time like" },
     { "2026-11-24T10:00:00Z", "2101-01-01T00:00:00Z", "$.pickupTime: " },
     { "\"2026-11-24T10:00:00Z\"", "1795514400000", "$.pickupTime: is no time like" },
-    { "14:00:00+02:00", "12:00:00+02:00", "$.deadline: " },
+    { "14:00:00+02:00", "12:00:00+02:00", "$.deadline: is not later than pickupTime" },
     { TIMES, TIMES ",\"expedited\":1", "$.expedited: is neither true nor false" },
     { TIMES, TIMES ",\"confirmationRequired\":\"\"", "$.confirmationRequired: is not fingerprint" },
     { TIMES, TIMES ",\"deliveryId\":\"d d\"", "$.deliveryId: " },
