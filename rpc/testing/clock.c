@@ -66,6 +66,9 @@ struct tern_testing_clock {
     pthread_mutex_t lock; /* of what follows; a leaf */
     pthread_cond_t changed;
     tern__list waits, alarms;
+    /* Of waits in which somebody looks now and then: how often one began or ended, and how often
+     * by what it waited for. */
+    uint64_t looks, events;
     bool runs;
     pthread_t thread; /* when it runs */
     atomic_bool on;   /* these are changed with the lock, but read without */
@@ -95,16 +98,20 @@ static bool enrol(wait *w)
     if (early) {
         w->tid = gettid();
         tern__list_append(&c->waits, &w->node);
+        c->looks += w->sliced;
         pthread_cond_signal(&c->changed);
     }
     pthread_mutex_unlock(&c->lock);
     return early;
 }
 
-static void leave(wait *w)
+/* `event`: what it waited for is there; of a condition that is also how it is told to look. */
+static void leave(wait *w, bool event)
 {
     pthread_mutex_lock(&the_clock.lock);
     tern__list_remove(&w->node);
+    the_clock.looks += w->sliced;
+    the_clock.events += w->sliced && event && !(w->cond && w->woken);
     pthread_mutex_unlock(&the_clock.lock);
 }
 
@@ -129,11 +136,12 @@ static int source_poll(struct pollfd *p, nfds_t n, int64_t until, int64_t slice)
     q[n] = (struct pollfd){ .fd = w.fd, .events = POLLIN };
     int rv = poll(q, n + 1, limit);
     int error = errno;
-    leave(&w);
+    rv -= rv > 0 && q[n].revents;
+    leave(&w, rv > 0);
     close(w.fd);
     errno = error;
     memcpy(p, q, n * sizeof *p);
-    return rv > 0 && q[n].revents ? rv - 1 : rv;
+    return rv;
 }
 
 static void source_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t until, int64_t slice)
@@ -142,11 +150,9 @@ static void source_wait(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t unt
     struct timespec ts = tern__clock_timespec(tern__time_add(tern__clock_real(), slice));
     if (!enrol(&w))
         return;
-    if (slice)
-        pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts);
-    else
-        pthread_cond_wait(cond, lock);
-    leave(&w);
+    int rc = slice ? pthread_cond_clockwait(cond, lock, CLOCK_MONOTONIC, &ts)
+                   : pthread_cond_wait(cond, lock);
+    leave(&w, rc == 0);
 }
 
 static void ring(int fd)
@@ -296,18 +302,25 @@ static bool settle(tern_testing_clock *c, const patience *p, pid_t *ret_awake)
     for (int i = 0; i < LOOKS_MAX && !(i && is_over(p)); i++) {
         pthread_mutex_lock(&c->lock);
         lookers(c, false, &skip);
+        bool alone = !skip.n;
+        uint64_t looks = c->looks;
         pthread_mutex_unlock(&c->lock);
         if (!await_quiet(&skip, p, &before, ret_awake))
             return false;
         pthread_mutex_lock(&c->lock);
         lookers(c, true, &skip);
-        bool came = !skip.n || wake_all(c, p);
+        alone = alone && c->looks == looks; /* else one may be looking by itself right now */
+        uint64_t events = c->events;
+        bool came = alone || wake_all(c, p);
         pthread_mutex_unlock(&c->lock);
-        if (!skip.n)
+        if (alone)
             return true;
         if (!came || !await_quiet(&skip, p, &tally, ret_awake))
             return false;
-        if (tally == before && i >= LOOKS - 1)
+        pthread_mutex_lock(&c->lock);
+        bool found = tally != before || c->events != events;
+        pthread_mutex_unlock(&c->lock);
+        if (!found && i >= LOOKS - 1)
             return true;
     }
     return true; /* of the program's own there may be one that ticks: it is not waited for */
