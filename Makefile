@@ -177,7 +177,7 @@ $(B)/bin/tern-bench: $(BENCH_OBJ) $(call obj,$(GEN_TESTING)) $(LIBTERN)
 $(B)/bin/dronedelivery: $(DRONE_OBJ) $(LIBTERN)
 	@mkdir -p $(@D)
 	@echo "  LD $@"
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -lmicrohttpd -lsqlite3 -lm
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIB_DEPS) -lmicrohttpd -lcurl -lsqlite3 -lm
 
 # --- the rest --------------------------------------------------------------------------------------
 

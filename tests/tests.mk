@@ -31,7 +31,7 @@ $(B)/tests/%: $(B)/obj/tests/%.o $(B)/lib/libtestparts.a $(LIBTERN) $(LIBTERN_TE
 	@echo "  LD $@"
 	$(Q)$(CC) $(LDFLAGS_ALL) $(if $(findstring /unit/,$@),$(WRAP)) -o $@ $< -Wl,--start-group \
 	    $(B)/lib/libtestparts.a $(LIBTERN_TESTING) $(LIBTERN) $(if $(findstring /unit/,$@),$(UNIT_DEPS),$(LIB_DEPS)) \
-	    -Wl,--end-group -lcmocka -lmicrohttpd -lsqlite3 -lm
+	    -Wl,--end-group -lcmocka -lmicrohttpd -lcurl -lsqlite3 -lm
 
 .PHONY: test run-tests build-tests
 test: setup ## builds and runs every test (ONLY=pattern: those whose path contains it)

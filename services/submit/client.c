@@ -24,6 +24,9 @@
 /* Everything that one row needs, so that nothing is allocated. */
 typedef struct row_call {
     const drone_client *client;
+    drone_web *web;     /* NULL: by calls */
+    const char *posted; /* the key of the newest change that the door has accepted */
+    bool asked;         /* the latest exchange only asked how that goes on: no repeat */
     int64_t deadline_ms;
     int64_t repeats;
     bool accepted;      /* there was an answer to schedule */
@@ -122,7 +125,31 @@ static bool undecided(tern_code code)
     return drone_outcome_of(code) == DRONE_OUTCOME_IN_DOUBT;
 }
 
-/* One kind of call. */
+/* --- through the door ------------------------------------------------------------------------- */
+
+/* Once the door has accepted a change with this key, asks how it goes on. What
+ * is scheduled, and of no newer revision than `revision`, has not been changed yet. */
+static tern_code ask(row_call *r, const tern_call_options *options, int64_t revision,
+                     Drone__Scheduler__V1__DeliveryStatus **ret, tern_status *reterr)
+{
+    tern_code code = drone_web_get(r->web, options->timeout_ms, r->key, ret, reterr);
+    r->asked = true;
+    if (code == TERN_OK && (*ret)->state == DRONE__SCHEDULER__V1__STATE__STATE_SCHEDULED &&
+        (*ret)->revision <= revision)
+        (*ret)->state = DRONE__SCHEDULER__V1__STATE__STATE_RUNNING;
+    return code;
+}
+
+/* Notes that a change was accepted. */
+static tern_code note(row_call *r, const char *key, tern_code code)
+{
+    r->asked = code == TERN_OK;
+    if (code == TERN_OK)
+        r->posted = key;
+    return code;
+}
+
+/* --- one kind of call ------------------------------------------------------------------------- */
 typedef tern_code (*row_method)(row_call *r, const tern_call_options *options, bool wait,
                                 Drone__Scheduler__V1__DeliveryStatus **ret, tern_status *reterr);
 
@@ -134,6 +161,10 @@ static tern_code schedule(row_call *r, const tern_call_options *options, bool wa
     req.delivery = &r->delivery;
     req.idempotency_key = r->key;
     req.wait = wait;
+    if (r->web && r->posted == r->key)
+        return ask(r, options, 0, ret, reterr);
+    if (r->web)
+        return note(r, r->key, drone_web_schedule(r->web, options->timeout_ms, &req, ret, reterr));
     return drone_scheduler_v1_scheduler_service_schedule_delivery(r->client->channel, options, &req,
                                                                   ret, reterr);
 }
@@ -146,6 +177,11 @@ static tern_code cancel(row_call *r, const tern_call_options *options, bool wait
     req.delivery_id = r->key;
     req.idempotency_key = r->cancel_key;
     req.wait = wait;
+    if (r->web && r->posted == r->cancel_key)
+        return ask(r, options, INT64_MAX, ret, reterr);
+    if (r->web)
+        return note(r, r->cancel_key,
+                    drone_web_cancel(r->web, options->timeout_ms, &req, ret, reterr));
     return drone_scheduler_v1_scheduler_service_cancel_delivery(r->client->channel, options, &req,
                                                                 ret, reterr);
 }
@@ -164,6 +200,11 @@ static tern_code update(row_call *r, const tern_call_options *options, bool wait
     req.expedited = r->delivery.expedited;
     req.confirmation = r->delivery.confirmation;
     req.wait = wait;
+    if (r->web && r->posted == r->update_key)
+        return ask(r, options, 1, ret, reterr);
+    if (r->web)
+        return note(r, r->update_key,
+                    drone_web_update(r->web, options->timeout_ms, &req, ret, reterr));
     return drone_scheduler_v1_scheduler_service_update_delivery(r->client->channel, options, &req,
                                                                 ret, reterr);
 }
@@ -174,6 +215,8 @@ static tern_code get(row_call *r, const tern_call_options *options, bool wait,
     (void)wait;
     Drone__Scheduler__V1__GetDeliveryRequest req = DRONE__SCHEDULER__V1__GET_DELIVERY_REQUEST__INIT;
     req.delivery_id = r->key;
+    if (r->web)
+        return ask(r, options, 0, ret, reterr);
     return drone_scheduler_v1_scheduler_service_get_delivery(r->client->channel, options, &req, ret,
                                                              reterr);
 }
@@ -186,13 +229,12 @@ static tern_code call(row_call *r, row_method method, bool wait,
         int64_t left_ms = r->deadline_ms - monotonic_us() / 1000;
         tern_call_options options = TERN_CALL_OPTIONS_INIT;
         if (left_ms <= 0)
-            return tern_status_set(reterr, TERN_DEADLINE_EXCEEDED,
-                                   "no verdict within %lld s; %s%s%s%.400s",
-                                   (long long)r->client->patience_ms / 1000,
-                                   r->failed.code ? "the last failure: " : "it is on its way",
-                                   r->failed.code ? tern_code_name(r->failed.code) : "",
-                                   r->failed.code ? ": " : "",
-                                   r->failed.code ? r->failed.message : "");
+            return tern_status_set(
+                reterr, TERN_DEADLINE_EXCEEDED, "no verdict within %lld s; %s%s%s%.400s",
+                (long long)r->client->patience_ms / 1000,
+                r->failed.code ? "the last failure: " : "it is on its way",
+                r->failed.code ? tern_code_name(r->failed.code) : "", r->failed.code ? ": " : "",
+                r->failed.code ? r->failed.message : "");
         options.timeout_ms = left_ms < CALL_TIMEOUT_MS ? left_ms : CALL_TIMEOUT_MS;
         tern_code code = method(r, &options, wait, ret, reterr);
         if (code == TERN_OK) {
@@ -212,7 +254,7 @@ static tern_code call(row_call *r, row_method method, bool wait,
         int64_t pause_ms = drone_backoff_ms(PAUSE_MS, PAUSE_MS_MAX, n, drone_random());
         struct timespec pause = { .tv_sec = 0, .tv_nsec = pause_ms * 1000000 };
         nanosleep(&pause, NULL);
-        r->repeats++;
+        r->repeats += !r->asked;
     }
 }
 
@@ -279,9 +321,9 @@ static void follow(row_call *r, drone_sent *ret)
     take(r, ret, code, d);
 }
 
-void drone_client_send(const drone_client *c, const drone_row *row, drone_sent *ret)
+void drone_client_send(const drone_client *c, drone_web *web, const drone_row *row, drone_sent *ret)
 {
-    row_call r = { .client = c };
+    row_call r = { .client = c, .web = web };
     Drone__Scheduler__V1__DeliveryStatus *d = NULL;
     int64_t began_us = monotonic_us();
 

@@ -11,6 +11,7 @@
 #include <tern/status.h>
 
 #include "submit/row.h"
+#include "submit/web.h"
 
 /* How a row ended. */
 typedef enum drone_end {
@@ -19,7 +20,7 @@ typedef enum drone_end {
     DRONE_END_COMPENSATED,
     DRONE_END_CANCELLED,
     DRONE_END_PARKED,
-    DRONE_END_REFUSED,   /* not accepted: the reason is in the result */
+    DRONE_END_REFUSED,    /* not accepted: the reason is in the result */
     DRONE_END_UNDECIDED,  /* accepted, no final state before the deadline */
     DRONE_END_UNANSWERED, /* nobody said whether it is accepted */
     DRONE_N_ENDS
@@ -58,8 +59,10 @@ typedef struct drone_sent {
 /* What is planned for row `line`: the same for the same seed. Pure. */
 drone_plan drone_client_plan(const drone_client *c, unsigned long line);
 
-/* Carries a row through. Blocks. Any thread. */
-void drone_client_send(const drone_client *c, const drone_row *row, drone_sent *ret);
+/* Carries a row through: by calls to the Scheduler, or, with `web`, through the REST door. Blocks.
+ * Any thread. */
+void drone_client_send(const drone_client *c, drone_web *web, const drone_row *row,
+                       drone_sent *ret);
 
 /* What has to be added to the times of a file whose first is first_ms, so that it becomes now +
  * lead. */

@@ -41,7 +41,7 @@
 #define READY_WAIT_MS 5000
 
 typedef struct submit_options {
-    const char *dir, *target, *account, *run;
+    const char *dir, *target, *http, *account, *run;
     int64_t in_flight, seed, generate, accounts, patience_s, lead_s, cancel_percent, update_percent;
     bool json, no_progress;
 } submit_options;
@@ -49,6 +49,7 @@ typedef struct submit_options {
 /* What the threads share. */
 typedef struct submit_work {
     drone_client client;
+    const char *http;     /* the REST door; NULL: by calls */
     pthread_mutex_t lock; /* of the reader, and of messages */
     drone_reader *reader; /* NULL: rows are generated */
     uint64_t n_generate, next;
@@ -125,13 +126,18 @@ static void *work(void *arg)
     submit_work *w = arg;
     drone_report mine;
     drone_row row;
+    drone_web *web = w->http ? drone_web_new(w->http) : NULL;
 
     memset(&mine, 0, sizeof(mine));
     pthread_mutex_lock(&w->lock);
-    while (next_row(w, &row)) {
+    if (w->http && !web) {
+        w->read_failed = true;
+        complain(w, 0, "out of memory");
+    }
+    while (!w->read_failed && next_row(w, &row)) {
         drone_sent sent;
         pthread_mutex_unlock(&w->lock);
-        drone_client_send(&w->client, &row, &sent);
+        drone_client_send(&w->client, web, &row, &sent);
         drone_report_add(&mine, &sent);
         atomic_fetch_add(&w->n_done, 1);
         pthread_mutex_lock(&w->lock);
@@ -140,6 +146,7 @@ static void *work(void *arg)
     }
     drone_report_merge(&w->report, &mine);
     pthread_mutex_unlock(&w->lock);
+    drone_web_free(web);
     atomic_store(&w->ended_ms, monotonic_ms());
     atomic_fetch_sub(&w->n_threads, 1);
     return NULL;
@@ -321,7 +328,12 @@ static int run(const submit_options *o, const char *path)
     }
     pthread_mutex_init(&w->lock, NULL);
     w->n_generate = (uint64_t)o->generate;
+    w->http = o->http;
     int64_t total = path ? open_file(path, w, &first_ms) : o->generate;
+    if (o->http && drone_web_init() < 0) {
+        fprintf(stderr, "dronedelivery submit: out of memory\n");
+        total = -1;
+    }
     snprintf(run_id, sizeof(run_id), "%llx-%x", (unsigned long long)drone_now_ms(),
              (unsigned)getpid());
     w->client =
@@ -364,6 +376,9 @@ int drone_cmd_submit(int argc, char **argv)
           DRONE_OPTION_STRING, &o.dir, 0, 0 },
         { "--target", "ADDR", "address of the Scheduler; default unix:DIR/scheduler.sock",
           DRONE_OPTION_STRING, &o.target, 0, 0 },
+        { "--http", "URL",
+          "send them through the REST door, \"http://127.0.0.1:8080\"; default: by calls",
+          DRONE_OPTION_STRING, &o.http, 0, 0 },
         { "--in-flight", "N", "deliveries at the same time; default 64", DRONE_OPTION_INT,
           &o.in_flight, 1, IN_FLIGHT_MAX },
         { "--generate", "N", "send N made-up deliveries instead of a file's", DRONE_OPTION_INT,
@@ -374,8 +389,7 @@ int drone_cmd_submit(int argc, char **argv)
           DRONE_OPTION_STRING, &o.account, 0, 0 },
         { "--accounts", "N", "spread over account-1 … account-N; default 200", DRONE_OPTION_INT,
           &o.accounts, 1, 1e6 },
-        { "--run", "ID",
-          "keys are ID-LINE: of one ID each line is accepted once; default: new",
+        { "--run", "ID", "keys are ID-LINE: of one ID each line is accepted once; default: new",
           DRONE_OPTION_STRING, &o.run, 0, 0 },
         { "--lead-s", "S", "the first pickup is so many seconds from now; default 60",
           DRONE_OPTION_INT, &o.lead_s, 0, 2592000 },

@@ -294,6 +294,22 @@ def odd_commands(folder, door):
     check(done.returncode == 0, f"DropDeadLetter: {done.stderr}")
 
 
+def submitted(folder, door):
+    """The command line's way through the door."""
+    url = f"http://{door.host}:{door.port}"
+    done = subprocess.run([PROGRAM, "submit", "--dir", folder, "--http", url, "--generate", "60", "--json",
+                           "--accounts", "100", "--cancel-percent", "30", "--update-percent", "30"],
+                          capture_output=True, text=True, timeout=PATIENCE_S)
+    check(done.returncode == 0, f"submit: {done.stdout} {done.stderr}")
+    table = json.loads(done.stdout)
+    check(table["accepted"] == 60 and table["cancelled"] > 0 and table["rescheduled"] > 0, f"submit: {table}")
+    check(table["by_drone"] > 0 and table["undecided"] == 0, f"submit: {table}")
+    done = subprocess.run([PROGRAM, "submit", "--dir", folder, "--http", "http://127.0.0.1:1", "--generate", "1",
+                           "--patience-s", "1"], capture_output=True, text=True, timeout=PATIENCE_S)
+    check(done.returncode == 1 and re.search("line 1: unanswered: .*127.0.0.1:1", done.stderr),
+          f"submit without a door: {done}")
+
+
 def burst(folder, door, up):
     """Clients that come back until they have an answer, while parts of the system are killed."""
     over = threading.Event()
@@ -390,6 +406,7 @@ def main():
         bad_requests(door)
         half_requests(door)
         odd_commands(all_of_it, door)
+        submitted(all_of_it, door)
         burst(all_of_it, door, up)
         up.stop()
         done = subprocess.run([PROGRAM, "check", "--dir", all_of_it], capture_output=True, text=True,

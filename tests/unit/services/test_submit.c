@@ -128,7 +128,7 @@ static void send_row(const char *target, int64_t patience_ms, drone_sent *ret)
     options.breaker.disabled = true; /* as `submit` has it */
     tern_assert_ok(tern_channel_new(target, &options, &c.channel, &status), &status);
     drone_generate_row(1, 0, &row);
-    drone_client_send(&c, &row, ret);
+    drone_client_send(&c, NULL, &row, ret);
     tern_channel_free(c.channel);
 }
 
