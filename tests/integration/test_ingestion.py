@@ -57,11 +57,13 @@ def update_of(doc, **changes):
 
 class Part:
     """A process of which the log is read."""
+    started = []
 
     def __init__(self, *args):
         self.log = tempfile.NamedTemporaryFile("w+", prefix="drone-ingestion-log-")
         self.process = subprocess.Popen([PROGRAM, *args], stdout=self.log, stderr=subprocess.STDOUT)
         self.seen = 0
+        Part.started.append(self.process)
 
     @property
     def said(self):
@@ -418,4 +420,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:  # also when a check could not go on; the parts of a system end with it
+        for started in Part.started:
+            started.kill()
